@@ -1,0 +1,44 @@
+"""Keyed hashes of identities, credentials and other parts of state keys (BLAKE2b, RFC 7693, in keyed mode).
+
+Raw identities and secrets never reach a store, a log or a metric; sizes are fixed; and because the hash is keyed nobody
+can choose collisions. Parts are length-prefixed, so that ("a", "bc") and ("ab", "c") never share a key.
+"""
+
+from collections.abc import Iterable
+from hashlib import blake2b
+
+MIN_SECRET_BYTES = 16
+"""128 bits: below that the key could be searched for."""
+MAX_SECRET_BYTES = 64
+"""The longest key BLAKE2b takes."""
+
+
+class KeyedHash:
+    """The hash function of one deployment; replicas that share a store share its secret."""
+
+    __slots__ = ("_secret",)
+
+    def __init__(self, secret: bytes) -> None:
+        """Take the secret.
+
+        Raises:
+            ValueError: the secret is shorter than 16 or longer than 64 bytes.
+        """
+        if not MIN_SECRET_BYTES <= len(secret) <= MAX_SECRET_BYTES:
+            raise ValueError(
+                f"a hash secret has {MIN_SECRET_BYTES} to {MAX_SECRET_BYTES} bytes, this one {len(secret)}"
+            )
+        self._secret = secret
+
+    def digest(self, parts: Iterable[str | bytes], size: int = 16) -> bytes:
+        """Hash the parts, each prefixed by its length, to `size` bytes (1 to 64)."""
+        state = blake2b(key=self._secret, digest_size=size)
+        for part in parts:
+            raw = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
+            state.update(len(raw).to_bytes(4, "big"))
+            state.update(raw)
+        return state.digest()
+
+    def hex(self, parts: Iterable[str | bytes], size: int = 16) -> str:
+        """Like `digest`, as `2 * size` hexadecimal digits."""
+        return self.digest(parts, size).hex()

@@ -1,0 +1,1 @@
+"""The doors that Envoy knocks on: bytes in, bytes out, health, drain."""

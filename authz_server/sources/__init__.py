@@ -1,0 +1,1 @@
+"""Where policy bytes come from, and the hot reload of them."""
