@@ -9,7 +9,8 @@ count     Sliding window of two buckets: `index = now // window`; on a new index
           for ever). Reading: `current + previous * (window - now % window) // window`.
 distinct  The members seen within the window, each with its last time. A known member is refreshed; a new one is added
           after the members older than the window are dropped. A full list (`cap`) stores nothing and reads `cap + 1`.
-          Reading: how many members are alive, this one included.
+          Reading: how many members are alive, this one included. An empty member only reads: a step that has no such
+          value (another action's path capture) adds nothing and still sees what was seen.
 sequence  Per stage a depth in half steps and its last time. Stages older than the window are nothing. A depth halves with
           each *whole* half-life that has passed (whole, so that a chain of quick steps keeps its whole depth). A step on
           stage s gets `2 + max over j < s of (depth[j] + (s - j - 1))`, or 2 when no earlier stage is alive: a skipped

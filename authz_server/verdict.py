@@ -42,6 +42,7 @@ class Reason(StrEnum):
     THROTTLED = "throttled"
     STATE_UNAVAILABLE = "state_unavailable"
     DEADLINE = "deadline"
+    INTERNAL_ERROR = "internal_error"
 
 
 class ReasonSpec(NamedTuple):
@@ -70,6 +71,7 @@ REASONS: dict[Reason, ReasonSpec] = {
     Reason.THROTTLED: ReasonSpec(8, 429, "throttled", "Too many requests."),
     Reason.STATE_UNAVAILABLE: ReasonSpec(14, 503, "state_unavailable", "The decision cannot be made at the moment."),
     Reason.DEADLINE: ReasonSpec(14, 503, "deadline", "The decision cannot be made in time."),
+    Reason.INTERNAL_ERROR: ReasonSpec(13, 503, "internal_error", "The decision cannot be made at the moment."),
 }
 
 

@@ -1,0 +1,260 @@
+"""From configuration to parts: each function builds one collaborator of the engine, and says what the operator did wrong."""
+
+import logging
+import os
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+from authz_server.config import Config
+from authz_server.engine import Engine, Ports, Trust
+from authz_server.envoy.credentials import CredentialSource
+from authz_server.envoy.decode import Decoder, DecodeSettings
+from authz_server.envoy.encode import Encoder, EncodeSettings
+from authz_server.errors import ConfigError, Fault
+from authz_server.identity.authenticate import Authenticator, TrustSettings, XfccSettings
+from authz_server.identity.caller import build_caller_settings
+from authz_server.identity.svid import SvidVerifier, TrustBundle, parse_bundle
+from authz_server.identity.xfcc import XfccError, parse_xfcc
+from authz_server.keyhash import MAX_SECRET_BYTES, KeyedHash
+from authz_server.model import Caller, CallerKind, Entity, Principal
+from authz_server.policy.compiler import Snapshot, compile_policy
+from authz_server.record import DecisionEvent
+from authz_server.spiffe import compile_spiffe_pattern, parse_spiffe_id
+from authz_server.state.base import Store
+from authz_server.state.containment import ContainedSet
+from authz_server.state.guard import ContainmentGuard
+from authz_server.state.memory import MemoryStore
+from authz_server.state.open import open_store
+
+LOG: Final = logging.getLogger(__name__)
+
+MAX_TRUST_FILE: Final = 4 << 20
+"""Bytes of a bundle: thousands of authorities."""
+_ID_BYTES: Final = 16
+"""128 bits, as a trace id."""
+
+
+def clock() -> float:
+    """Unix time in seconds."""
+    return time.time()  # noqa: TID251 - the one place where the wall clock is read
+
+
+def clock_ms() -> int:
+    """Unix time in milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+def new_id() -> str:
+    """A decision id of 32 hexadecimal digits."""
+    return os.urandom(_ID_BYTES).hex()
+
+
+def read_file(path: Path, setting: str) -> bytes:
+    """Read a file that a setting names.
+
+    Raises:
+        ConfigError: it cannot be read, or is too large.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_TRUST_FILE + 1)
+    except OSError as error:
+        raise ConfigError([Fault(str(path), 0, setting, error.strerror or "cannot be read")]) from None
+    if len(data) > MAX_TRUST_FILE:
+        raise ConfigError([Fault(str(path), 0, setting, f"is larger than {MAX_TRUST_FILE} bytes")])
+    return data
+
+
+def build_keyed_hash(config: Config) -> KeyedHash:
+    """The keyed hash of the deployment.
+
+    Raises:
+        ConfigError: the secret cannot be read or is no secret, or a shared store has none to share.
+    """
+    path = config.secrets.hash_key
+    if path is None:
+        if config.state != "memory":
+            LOG.warning(
+                "secrets.hash_key is not set: counters in the store are not shared with other replicas and do not outlive this process"
+            )
+        return KeyedHash(secrets.token_bytes(MAX_SECRET_BYTES))
+    try:
+        return KeyedHash(read_file(path, "secrets.hash_key").strip())
+    except ValueError as error:
+        raise ConfigError(
+            [Fault(str(path), 0, "secrets.hash_key", f"{error}; make one with: openssl rand -hex 32")]
+        ) from None
+
+
+def build_verifier(config: Config) -> SvidVerifier | None:
+    """The verifier of X.509-SVIDs, or None when no trust domain is configured.
+
+    Raises:
+        ConfigError: a bundle cannot be read.
+    """
+    if not config.trust.domains:
+        return None
+    bundles: list[TrustBundle] = []
+    faults: list[Fault] = []
+    for number, domain in enumerate(config.trust.domains):
+        setting = f"trust.domains[{number}].bundle"
+        try:
+            extra = read_file(domain.intermediates, setting) if domain.intermediates is not None else b""
+            bundles.append(parse_bundle(domain.name, read_file(domain.bundle, setting), extra))
+        except ConfigError as error:
+            faults.extend(error.faults)
+        except ValueError as error:
+            faults.append(Fault(str(domain.bundle), 0, setting, str(error)))
+    if faults:
+        raise ConfigError(faults)
+    return SvidVerifier(bundles, config.trust.max_connection_age)
+
+
+def build_trust(config: Config, verifier: SvidVerifier | None) -> Trust:
+    """Whom the server believes.
+
+    Raises:
+        ConfigError: settings contradict each other.
+    """
+    trust = config.trust
+    sources = trust.identity_from or (("certificate", "principal") if verifier is not None else ("principal",))
+    xfcc = None
+    if trust.xfcc is not None:
+        xfcc = XfccSettings(trust.xfcc.mode, tuple(map(compile_spiffe_pattern, trust.xfcc.hops)))
+    try:
+        authenticator = Authenticator(TrustSettings(verifier, sources, frozenset(), xfcc))
+        callers = build_caller_settings(trust.proxies, trust.bind, trust.gateways)
+    except ValueError as error:
+        raise ConfigError([Fault("configuration", 0, "trust", str(error))]) from None
+    return Trust(authenticator, callers)
+
+
+def build_decoder(config: Config, keyed: KeyedHash) -> Decoder:
+    """The decoder of checks.
+
+    Raises:
+        ConfigError: a credential source is listed twice.
+    """
+    sources = tuple(CredentialSource(source.header, source.scheme) for source in config.credential_sources)
+    # Body, twice Envoy's header limit (fields, and again inside metadata), certificate and metadata.
+    settings = DecodeSettings(keyed, sources, config.max_body, config.max_body + (192 << 10))
+    try:
+        return Decoder(settings)
+    except ValueError as error:
+        raise ConfigError([Fault("configuration", 0, "credential_sources", str(error))]) from None
+
+
+def build_guard(config: Config) -> ContainmentGuard:
+    """The limits of automatic containment."""
+    patterns = tuple(
+        map(compile_spiffe_pattern, (*config.containment.never, *config.trust.proxies, *config.trust.gateways))
+    )
+
+    def never(entity: Entity) -> bool:
+        return any(pattern.matches(entity.parts[0]) for pattern in patterns)
+
+    limit, window = config.containment.max_auto
+    return ContainmentGuard(never, limit, window, config.containment.max_share)
+
+
+def build_store(config: Config, keyed: KeyedHash) -> Store:
+    """The state store of the configuration.
+
+    Raises:
+        ConfigError: its URL names none.
+    """
+    try:
+        return open_store(config.state, keyed, clock_ms=clock_ms, budget_ms=config.state_budget * 1000)
+    except ValueError as error:
+        raise ConfigError([Fault("configuration", 0, "state", str(error).removeprefix("state: "))]) from None
+
+
+class PolicyHolder:
+    """The snapshot in force: read by every batch, replaced as a whole.
+
+    Attributes:
+        current: the snapshot.
+        loaded_at: Unix time of the last replacement.
+    """
+
+    def __init__(
+        self, keyed: KeyedHash, shared_sources: tuple[str, ...], files: Mapping[str, bytes], now: float
+    ) -> None:
+        """Compile the first snapshot.
+
+        Raises:
+            PolicyError: with every fault.
+        """
+        self._keyed = keyed
+        self._shared_sources = shared_sources
+        self.current = self.compile(files)
+        self.loaded_at = now
+
+    def compile(self, files: Mapping[str, bytes]) -> Snapshot:
+        """Compile aside; warmed with what the present snapshot was asked for.
+
+        Raises:
+            PolicyError: with every fault.
+        """
+        return compile_policy(files, self._keyed, self._shared_sources)
+
+    def publish(self, snapshot: Snapshot, now: float) -> None:
+        """Decide by this snapshot from the next batch on."""
+        snapshot.warm_like(self.current)
+        self.current = snapshot
+        self.loaded_at = now
+
+
+def build_engine(
+    config: Config, keyed: KeyedHash, policy: PolicyHolder, store: Store, submit: Callable[[DecisionEvent], None]
+) -> Engine:
+    """The engine of the configuration.
+
+    Raises:
+        ConfigError: a setting cannot be used.
+    """
+    local = store if isinstance(store, MemoryStore) else MemoryStore(keyed, clock_ms)
+    ports = Ports(
+        decoder=build_decoder(config, keyed),
+        encoder=Encoder(EncodeSettings()),
+        policy=policy,
+        store=store,
+        local=local,
+        contained=ContainedSet(),
+        guard=build_guard(config),
+        keyed=keyed,
+        clock=clock,
+        monotonic=time.monotonic,
+        new_id=new_id,
+        submit=submit,
+        replicas=config.replicas,
+    )
+    return Engine(ports, build_trust(config, build_verifier(config)))
+
+
+def peer_caller(verifier: SvidVerifier | None) -> Callable[[bytes], Caller]:
+    """How an mTLS listener turns its peer's certificate (PEM) into a caller."""
+
+    def caller(pem: bytes) -> Caller:
+        if verifier is None:
+            return Caller(CallerKind.MTLS, "", valid=False, reason="caller_untrusted")
+        found = verifier.verify_pem(pem, clock())
+        if isinstance(found, Principal):
+            return Caller(CallerKind.MTLS, found.id)
+        return Caller(CallerKind.MTLS, "", valid=False, reason=found.reason)
+
+    return caller
+
+
+def sidecar_caller(text: str) -> Caller:
+    """How a listener behind our own mesh sidecar reads who called: the element that the sidecar itself added, the last."""
+    try:
+        name = parse_xfcc(text)[-1].uri if text else ""
+    except XfccError as error:
+        return Caller(CallerKind.SIDECAR, "", valid=False, reason=error.code)
+    if not name or parse_spiffe_id(name) is None:
+        return Caller(CallerKind.SIDECAR, "", valid=False, reason="caller_absent")
+    return Caller(CallerKind.SIDECAR, name)

@@ -1,0 +1,149 @@
+"""The shape of the configuration, validated at the edge (pydantic) and frozen from then on."""
+
+from pathlib import Path
+from typing import Annotated, Final, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from authz_server.config.values import Duration, ExactSpiffeId, FilePath, Network, Rate, Share, Size, SpiffePattern
+
+MAX_LISTENERS: Final = 8
+"""One a worker and one for TLS is plenty; each costs two threads."""
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, arbitrary_types_allowed=True)
+
+
+class TlsFiles(_Model):
+    """What the mTLS listener serves with; the files are read again when they change."""
+
+    certificate: FilePath
+    key: FilePath
+    client_ca: FilePath
+
+
+class Listen(_Model):
+    """One address to listen on, and how callers are authenticated there."""
+
+    address: str = Field(min_length=3, max_length=255)
+    """`unix:PATH` or `HOST:PORT`."""
+    tls: TlsFiles | None = None
+    caller_token: FilePath | None = None
+    mesh_sidecar: bool = False
+    insecure_plaintext: bool = False
+    group: str = ""
+    """For a Unix socket: the group that may connect."""
+
+    @model_validator(mode="after")
+    def _one_door(self) -> Self:
+        doors = [self.tls is not None, self.caller_token is not None, self.mesh_sidecar, self.insecure_plaintext]
+        if self.address.startswith("unix:"):
+            if any(doors):
+                raise ValueError(
+                    "a Unix socket is protected by its permissions; it takes none of tls, caller_token, mesh_sidecar"
+                )
+        elif sum(doors) > 1:
+            raise ValueError("choose one of tls, caller_token, mesh_sidecar and insecure_plaintext")
+        return self
+
+
+class Domain(_Model):
+    """A trust domain and where its bundle is."""
+
+    name: str = Field(min_length=1, max_length=255)
+    bundle: FilePath
+    intermediates: FilePath | None = None
+
+
+class Xfcc(_Model):
+    """That, and how, `x-forwarded-client-cert` is believed."""
+
+    mode: Literal["sanitize_set", "append_forward"]
+    hops: tuple[SpiffePattern, ...] = ()
+
+
+class TrustConfig(_Model):
+    """Whom the server believes."""
+
+    domains: tuple[Domain, ...] = ()
+    proxies: tuple[SpiffePattern, ...] = ()
+    acknowledge: Literal["every-workload"] | None = None
+    bind: Literal["destination", "any"] = "destination"
+    gateways: tuple[ExactSpiffeId, ...] = ()
+    identity_from: tuple[Literal["certificate", "principal"], ...] | None = None
+    """In the order of trust. Without it: certificate, then principal, where a trust domain is configured; else principal."""
+    max_connection_age: Duration = 3600.0
+    xfcc: Xfcc | None = None
+
+    @model_validator(mode="after")
+    def _wide_patterns_are_meant(self) -> Self:
+        wide = [
+            pattern
+            for pattern in self.proxies
+            if "/ns/*/" in pattern or pattern.endswith("/**") or pattern == "spiffe://**"
+        ]
+        if wide and self.acknowledge is None:
+            raise ValueError(
+                f"`{wide[0]}` lets every workload act as a proxy; write `acknowledge: every-workload` if that is meant"
+            )
+        return self
+
+
+class CredentialSourceConfig(_Model):
+    """A header that carries a credential."""
+
+    header: str = Field(pattern=r"^[a-z0-9-]{1,64}$")
+    scheme: tuple[Literal["bearer", "basic"], ...] = ()
+
+
+class ContainmentConfig(_Model):
+    """Limits of automatic containment."""
+
+    never: tuple[SpiffePattern, ...] = ()
+    max_auto: Rate = (20, 600.0)
+    max_share: Share = 0.02
+
+
+class Secrets(_Model):
+    """Files with secrets; read once at the start."""
+
+    hash_key: FilePath | None = None
+
+
+class Audit(_Model):
+    """Where decision records go."""
+
+    file: str = ""
+    """A path, `-` for standard output, `""` for nowhere."""
+    on_full: Literal["drop", "block"] = "drop"
+
+
+class Config(_Model):
+    """The whole configuration."""
+
+    listen: tuple[
+        Annotated[Listen, BeforeValidator(lambda item: {"address": item} if isinstance(item, str) else item)], ...
+    ] = Field(
+        default=(Listen(address="unix:/tmp/authz-server/check.sock"),),
+        min_length=1,
+        max_length=MAX_LISTENERS,
+    )
+    state: str = "memory"
+    state_budget: Duration = 0.01
+    replicas: int = Field(default=1, ge=1, le=1000)
+    threads: int = Field(default=2, ge=1, le=16)
+    policies: FilePath = Path("policies")
+    probes: str = ""
+    """`HOST:PORT` of the HTTP probes `/healthz` and `/readyz`; `""` for none."""
+    drain: Duration = 5.0
+    trust: TrustConfig = TrustConfig()
+    credential_sources: tuple[CredentialSourceConfig, ...] = (
+        CredentialSourceConfig(header="authorization", scheme=("bearer", "basic")),
+        CredentialSourceConfig(header="x-api-key"),
+    )
+    shared_sources: tuple[Network, ...] = ()
+    containment: ContainmentConfig = ContainmentConfig()
+    secrets: Secrets = Secrets()
+    audit: Audit = Audit()
+    max_body: Size = 64 << 10

@@ -1,0 +1,81 @@
+"""The small languages of configuration values: durations, sizes, rates, shares, patterns."""
+
+import re
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, BeforeValidator
+
+from authz_server.spiffe import compile_spiffe_pattern, parse_spiffe_id
+
+_DURATION: Final = re.compile(r"([0-9]{1,9})(ms|s|m|h|d)")
+_SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_SIZE: Final = re.compile(r"([0-9]{1,9})(KiB|MiB)?")
+_BYTES: Final = {None: 1, "KiB": 1 << 10, "MiB": 1 << 20}
+_RATE: Final = re.compile(r"([0-9]{1,6}) per ([0-9]{1,6}(?:s|m|h))")
+_SHARE: Final = re.compile(r"([0-9]{1,2}|100)%")
+
+
+def duration(text: object) -> float:
+    """Parse `250ms`, `10s`, `5m`, `1h` or `7d` to seconds.
+
+    Raises:
+        ValueError: it is none of these.
+    """
+    found = _DURATION.fullmatch(text) if isinstance(text, str) else None
+    if found is None:
+        raise ValueError("a duration is a number with ms, s, m, h or d, such as 10s")
+    return int(found[1]) * _SECONDS[found[2]]
+
+
+def size(text: object) -> int:
+    """Parse `65536`, `64KiB` or `1MiB` to bytes.
+
+    Raises:
+        ValueError: it is none of these.
+    """
+    found = _SIZE.fullmatch(str(text)) if isinstance(text, str | int) and not isinstance(text, bool) else None
+    if found is None:
+        raise ValueError("a size is a number of bytes, or a number with KiB or MiB, such as 64KiB")
+    return int(found[1]) * _BYTES[found[2]]
+
+
+def _rate(text: object) -> tuple[int, float]:
+    found = _RATE.fullmatch(text) if isinstance(text, str) else None
+    if found is None:
+        raise ValueError("expected a number and a time, such as: 20 per 10m")
+    return int(found[1]), duration(found[2])
+
+
+def _share(text: object) -> float:
+    found = _SHARE.fullmatch(text) if isinstance(text, str) else None
+    if found is None:
+        raise ValueError("expected a percentage from 0% to 100%")
+    return int(found[1]) / 100
+
+
+def _pattern(text: str) -> str:
+    compile_spiffe_pattern(text)
+    return text
+
+
+def _spiffe_id(text: str) -> str:
+    if parse_spiffe_id(text) is None:
+        raise ValueError("expected one exact SPIFFE ID, such as spiffe://corp.example/ns/edge/sa/gateway")
+    return text
+
+
+def _network(text: str) -> str:
+    ip_network(text, strict=True)
+    return text
+
+
+Duration = Annotated[float, BeforeValidator(duration)]
+Size = Annotated[int, BeforeValidator(size)]
+SpiffePattern = Annotated[str, AfterValidator(_pattern)]
+ExactSpiffeId = Annotated[str, AfterValidator(_spiffe_id)]
+Network = Annotated[str, AfterValidator(_network)]
+Rate = Annotated[tuple[int, float], BeforeValidator(_rate)]
+Share = Annotated[float, BeforeValidator(_share)]
+FilePath = Annotated[Path, BeforeValidator(lambda text: Path(text) if isinstance(text, str) and text else text)]

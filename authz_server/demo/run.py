@@ -1,0 +1,168 @@
+"""`authz-server demo`: watch a real Envoy ask about every request of a benign agent and of an intruder."""
+
+import json
+import tempfile
+import time
+from collections.abc import Iterator
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+from rich.console import Console
+
+from authz_server.demo.agents import DemoStep, Seen, benign_job, intrusion
+from authz_server.demo.servers import DemoError, Servers
+from authz_server.demo.show import Board, summary
+from authz_server.demo.site import Site, start_site
+
+PACE_S: Final = 0.12
+"""Between two steps, so that a person can follow the table."""
+_LOG_TIMEOUT_S: Final = 5.0
+
+
+def run_demo(console: Console, *, keep: bool, pace_s: float = PACE_S) -> int:
+    """Run the demonstration.
+
+    Args:
+        console: where the table goes.
+        keep: leave everything running until Ctrl-C, and print commands to try.
+        pace_s: seconds between two steps.
+
+    Returns:
+        0 when the benign agent finished and the intruder did not, else 1.
+
+    Raises:
+        DemoError: something did not start, or a decision left no record.
+    """
+    with tempfile.TemporaryDirectory(prefix="authz-demo-") as folder, Servers(Path(folder)) as servers:
+        with console.status("starting Valkey, authz-server, an upstream and Envoy"):
+            site = start_site(servers, time.time())
+        seen = _drive(console, site, pace_s)
+        latencies = _latencies(site, len(seen))
+        outcome = summary(console, seen, latencies)
+        if keep:
+            _wait(console, site)
+        return 0 if outcome else 1
+
+
+def _interleaved() -> Iterator[DemoStep]:
+    for pair in zip_longest(benign_job(), intrusion()):
+        yield from (step for step in pair if step is not None)
+
+
+def _drive(console: Console, site: Site, pace_s: float) -> list[Seen]:
+    records = _Records(site.decisions)
+    seen: list[Seen] = []
+    key = ""
+    clients: dict[str, httpx.Client] = {}
+    with Board(console) as board:
+        try:
+            for step in _interleaved():
+                client = clients.get(step.principal)
+                if client is None:
+                    client = clients[step.principal] = httpx.Client(verify=site.tls(step.principal), timeout=10)
+                response = _send(client, site, step, key)
+                identifier, stolen = _read(response)
+                key = stolen or key
+                seen.append(Seen(step, response.status_code, records.find(identifier)))
+                board.add(seen[-1])
+                time.sleep(pace_s)
+        finally:
+            for client in clients.values():
+                client.close()
+    return seen
+
+
+def _send(client: httpx.Client, site: Site, step: DemoStep, key: str) -> httpx.Response:
+    headers = {"host": step.host}
+    if step.uses_key:
+        headers["authorization"] = f"Bearer {key or 'guessed-key'}"
+    return client.request(
+        step.method,
+        f"https://127.0.0.1:{site.port}{step.path}",
+        headers=headers,
+        json=step.body,
+        extensions={"sni_hostname": step.host},
+    )
+
+
+def _read(response: httpx.Response) -> tuple[str, str]:
+    """The decision's id, from the answer of whoever answered, and the key when it was the vault."""
+    answer: dict[str, Any] = response.json()
+    if response.is_success:
+        return str(answer["decision"].get("x-authz-decision-id", "")), str(answer.get("key", ""))
+    return str(answer.get("decision_id", "")), ""
+
+
+class _Records:
+    """Finds decision records by id in the log that authz-server writes."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._known: dict[str, dict[str, Any]] = {}
+        self._offset = 0
+
+    def find(self, identifier: str) -> dict[str, Any]:
+        """The record of a decision, as soon as it is written.
+
+        Raises:
+            DemoError: it does not come.
+        """
+        limit = time.monotonic() + _LOG_TIMEOUT_S
+        while identifier not in self._known:
+            if time.monotonic() > limit:
+                raise DemoError(f"no record of decision {identifier!r}: was authz-server asked at all?")
+            time.sleep(0.01)
+            self._read_on()
+        return self._known[identifier]
+
+    def _read_on(self) -> None:
+        if not self._path.exists():
+            return
+        with self._path.open("rb") as log:
+            log.seek(self._offset)
+            for line in log:
+                if not line.endswith(b"\n"):
+                    break
+                self._offset += len(line)
+                record = json.loads(line)
+                self._known[record["decision_id"]] = record
+
+
+def _latencies(site: Site, expected: int) -> list[int]:
+    """What authz-server added to each request, in microseconds, as Envoy measured it.
+
+    Raises:
+        DemoError: Envoy did not log every request.
+    """
+    limit = time.monotonic() + _LOG_TIMEOUT_S
+    lines: list[str] = []
+    while len(lines) < expected and time.monotonic() < limit:
+        time.sleep(0.1)
+        lines = site.access_log.read_text(encoding="utf-8").splitlines() if site.access_log.exists() else []
+    found = [json.loads(line) for line in lines]
+    latencies = [int(entry["authz_us"]) for entry in found if entry.get("authz_us") is not None]
+    if len(latencies) < expected:
+        raise DemoError(f"Envoy measured {len(latencies)} checks for {expected} requests")
+    return latencies
+
+
+def _wait(console: Console, site: Site) -> None:
+    tls = site.directory / "tls"
+    base = f"curl -sS --cacert {tls}/ca.crt --cert {tls}/report-writer.pem --key {tls}/report-writer.key --connect-to ::127.0.0.1:{site.port}"
+    console.print("\n[bold]Still running.[/] Try (Ctrl-C ends it):", highlight=False)
+    for line in (
+        f"{base} https://crm.corp.example/v1/customers/7",
+        f"{base} https://vault.corp.example/v1/secret/x -H 'Authorization: Bearer demo-deploy-key-7f3a'",
+        f"{base} -X POST https://crm.corp.example/v1/customers/export",
+        f"$EDITOR {site.directory}/policies/demo.yaml      # reloaded when saved",
+        f"tail -f {site.decisions}",
+        f"less {site.directory}/envoy.yaml",
+    ):
+        console.print(f"  {line}", soft_wrap=True, highlight=False, markup=False)
+    try:
+        while True:
+            time.sleep(3600)
+    except KeyboardInterrupt:
+        console.print("stopping")

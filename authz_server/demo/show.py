@@ -1,0 +1,107 @@
+"""What a person sees of the demonstration: a live table and a summary."""
+
+from collections.abc import Sequence
+from statistics import median, quantiles
+from types import TracebackType
+from typing import Final, Self
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from authz_server.demo.agents import Seen
+
+_COLOURS: Final = {"allow": "green", "throttle": "yellow", "deny": "red", "quarantine": "bold red"}
+
+
+def _columns() -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("#", justify="right")
+    table.add_column("agent")
+    table.add_column("identity")
+    table.add_column("step", max_width=46)
+    table.add_column("decision")
+    table.add_column("rule, or reason", max_width=24)
+    table.add_column("readings / limits", max_width=44)
+    return table
+
+
+class Board:
+    """The table of steps, drawn anew with each."""
+
+    def __init__(self, console: Console) -> None:
+        self._table = _columns()
+        self._live = Live(self._table, console=console, refresh_per_second=8)
+        self._count = 0
+
+    def __enter__(self) -> Self:
+        """Begin to draw."""
+        self._live.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leave the last state on the screen."""
+        self._live.__exit__(kind, error, trace)
+
+    def add(self, seen: Seen) -> None:
+        """Append one step."""
+        self._count += 1
+        step, record = seen.step, seen.record
+        decision = str(record.get("decision", "?"))
+        colour = _COLOURS.get(decision, "white")
+        agent = "[cyan]benign[/]" if step.agent == "benign" else "[magenta]intruder[/]"
+        readings = ", ".join(
+            f"{name} {reading['value']}" + (f"/{reading['limit']}" if reading["limit"] is not None else "")
+            for name, reading in record.get("readings", {}).items()
+            if reading["value"]
+        )
+        self._table.add_row(
+            str(self._count),
+            agent,
+            step.principal.rpartition("/")[2],
+            f"{step.note}: {step.method} {step.host.partition('.')[0]}{step.path}",
+            f"[{colour}]{decision}[/]",
+            str(record.get("rule") or record.get("reason", "")),
+            readings,
+        )
+
+
+def summary(console: Console, seen: Sequence[Seen], latencies: Sequence[int]) -> bool:
+    """Say how the two chains ended.
+
+    Returns:
+        Whether the benign agent finished and the intruder did not.
+    """
+    benign = [each for each in seen if each.step.agent == "benign"]
+    intruder = [each for each in seen if each.step.agent == "intruder"]
+    undisturbed = all(each.record.get("decision") == "allow" and each.status == 200 for each in benign)  # noqa: PLR2004 - HTTP OK
+    reached = [each for each in intruder if each.step.objective and each.record.get("decision") == "allow"]
+    passed = [each.record.get("decision") == "allow" for each in intruder]
+    cut = next((number for number, each in enumerate(intruder, 1) if each.record.get("decision") == "quarantine"), 0)
+    console.print()
+    console.print(
+        f"benign agent: {len(benign)} steps, {sum(each.record.get('decision') == 'allow' for each in benign)} allowed"
+    )
+    first = passed.index(False) + 1 if False in passed else 0
+    console.print(
+        f"intruder: {len(intruder)} steps, {sum(passed)} allowed; first refused at step {first}, contained at step {cut}"
+    )
+    for each in intruder:
+        if each.step.objective:
+            why = each.record.get("rule") or each.record.get("reason")
+            console.print(
+                f"  its objective, {each.step.method} {each.step.path}: {each.record.get('decision')} by {why}"
+            )
+    spread = quantiles(latencies, n=10)
+    console.print(
+        f"added by authz-server, measured at Envoy over {len(latencies)} requests: "
+        f"median {median(latencies) / 1000:.2f} ms, 90 % below {spread[8] / 1000:.2f} ms"
+    )
+    good = undisturbed and not reached and bool(cut)
+    verdict = (
+        "[bold green]The job was done and the chain was cut.[/]" if good else "[bold red]The demonstration failed.[/]"
+    )
+    console.print(verdict)
+    return good

@@ -1,0 +1,288 @@
+"""The decision of a whole batch: bytes in, bytes out, one round trip to the store. Every listener calls `Engine.decide`.
+
+Each call is decided inside its own guard: whatever goes wrong with it becomes a denied answer of its own, never an exception
+and never an aborted RPC, which a proxy with `failure_mode_allow` would let through.
+"""
+
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple, Protocol
+
+from authz_server import pdp
+from authz_server.envoy.decode import Decoder
+from authz_server.envoy.encode import DENIED_503, Encoder
+from authz_server.errors import DecodeError, StateUnavailableError
+from authz_server.identity.authenticate import Authenticator
+from authz_server.identity.caller import CallerSettings, check_caller
+from authz_server.keyhash import KeyedHash
+from authz_server.model import Call, Containment, Entity, Invalid, Principal, Request
+from authz_server.pdp import Decided, Pending
+from authz_server.policy.compiler import Snapshot
+from authz_server.record import DecisionEvent
+from authz_server.signals import NO_READINGS, Hit, Measurement, Readings
+from authz_server.state.base import Store
+from authz_server.state.containment import ContainedSet
+from authz_server.state.guard import ContainmentGuard
+from authz_server.verdict import Decision, Reason, Verdict
+
+LOG: Final = logging.getLogger(__name__)
+
+DEADLINE_RESERVE_MS: Final = 2.0
+"""What encoding and sending an answer may take; with less time left the step is denied instead of decided too late."""
+FLAG_MEMORY_S: Final = 2.0
+"""How long a containment that was read from the store also stops steps that read nothing."""
+MAX_DEFERRED: Final = 4096
+"""Measurements of already decided steps that wait for the next round trip; beyond it the oldest are dropped."""
+MAX_WRITES: Final = 1024
+"""Containments that wait to be stored; the local set enforces them meanwhile."""
+
+
+class Trust(NamedTuple):
+    """Whom the server believes; replaced as a whole when a bundle changes."""
+
+    authenticator: Authenticator
+    callers: CallerSettings
+
+
+class PolicySource(Protocol):
+    """Where the engine finds the snapshot to decide with."""
+
+    @property
+    def current(self) -> Snapshot:
+        """The snapshot; swapped atomically."""
+
+
+class Ports(NamedTuple):
+    """What the engine is given: its collaborators and its sources of time, ids and randomness."""
+
+    decoder: Decoder
+    encoder: Encoder
+    policy: PolicySource
+    store: Store
+    local: Store
+    """This replica's own memory, read when the store is not to be had."""
+    contained: ContainedSet
+    guard: ContainmentGuard
+    keyed: KeyedHash
+    clock: Callable[[], float]
+    """Unix seconds."""
+    monotonic: Callable[[], float]
+    new_id: Callable[[], str]
+    submit: Callable[[DecisionEvent], None]
+    replicas: int = 1
+
+
+class _Waiting(NamedTuple):
+    """A step that waits for its readings."""
+
+    position: int
+    request: Request
+    pending: Pending
+    measurement: Measurement
+
+
+class _Done(NamedTuple):
+    """A step that needs no reading."""
+
+    request: Request | None
+    verdict: Verdict
+    hits: tuple[Hit, ...] = ()
+    """What is still to be measured of it."""
+
+
+class Engine:
+    """Decides batches of calls. Threads may share it."""
+
+    __slots__ = ("_deferred", "_ports", "_writes", "trust")
+
+    def __init__(self, ports: Ports, trust: Trust) -> None:
+        self._ports = ports
+        self.trust = trust
+        self._deferred: deque[Measurement] = deque(maxlen=MAX_DEFERRED)
+        self._writes: deque[Containment] = deque(maxlen=MAX_WRITES)
+
+    def decide(self, calls: Sequence[Call]) -> list[bytes]:
+        """Decide a batch.
+
+        Args:
+            calls: serialised `envoy.service.auth.v3.CheckRequest` messages with their callers.
+
+        Returns:
+            Serialised CheckResponses, one for each call, in order. Never raises.
+        """
+        batch = _Batch(self._ports, self.trust, calls)
+        waiting = [
+            found for position, call in enumerate(calls) if (found := self._begin(batch, position, call)) is not None
+        ]
+        if waiting:
+            self._conclude(batch, waiting, self._apply(waiting))
+        return batch.answers
+
+    def _begin(self, batch: "_Batch", position: int, call: Call) -> _Waiting | None:
+        try:
+            begun = self._judge(batch, position, call)
+        except Exception:  # one call's failure must not take the batch along, and must deny
+            LOG.exception("a step could not be decided")
+            begun = _Done(None, _INTERNAL)
+        if isinstance(begun, _Waiting):
+            return begun
+        self._settle(batch, begun.verdict, position, begun.request)
+        if begun.hits:
+            self._deferred.append(pdp.measure(begun.hits, (), self._fingerprint(call)))
+        return None
+
+    def _judge(self, batch: "_Batch", position: int, call: Call) -> _Waiting | _Done:
+        ports, now = self._ports, batch.now
+        if call.remaining_ms is not None and call.remaining_ms < DEADLINE_RESERVE_MS:
+            return _Done(None, _DEADLINE)
+        try:
+            request = ports.decoder.decode(call.payload)
+        except DecodeError as error:
+            return _Done(None, Verdict(Decision.DENY, Reason.DECODE_ERROR, detail=error.code))
+        fault = check_caller(call.caller, request, batch.trust.callers)
+        if fault:
+            return _Done(request, Verdict(Decision.DENY, Reason.DENIED, detail=fault))
+        identity = batch.trust.authenticator.authenticate(request, call.caller, now)
+        if isinstance(identity, Invalid):
+            return _Done(request, pdp.refuse_identity(identity))
+        principal = identity if isinstance(identity, Principal) else None
+        flags = pdp.containment_entities(principal, request)
+        if principal is not None:
+            ports.guard.seen(principal.id, now)
+            held = ports.contained.find(flags, now)
+            if held is not None:
+                return _Done(request, pdp.refuse_contained(principal, held.rule))
+        begun = pdp.begin(batch.snapshot, request, identity, flags, now)
+        if isinstance(begun, Decided):
+            return _Done(request, begun.verdict, begun.hits)
+        return _Waiting(position, request, begun, pdp.measure(begun.hits, flags, self._fingerprint(call)))
+
+    def _fingerprint(self, call: Call) -> bytes:
+        """What only a byte-identical repeat from the same caller shares: Envoy's retry must not count twice."""
+        return self._ports.keyed.digest((call.caller.id, call.payload))
+
+    def _apply(self, waiting: Sequence[_Waiting]) -> list[Readings]:
+        """The one round trip: this batch's measurements, and those that earlier steps left behind."""
+        own = [each.measurement for each in waiting]
+        earlier = self._take_deferred()  # in front: they happened before, and these readings must see them
+        results = self._ports.store.apply([*earlier, *own])[len(earlier) :]
+        return [
+            result if isinstance(result, Readings) else self._read_locally(own[index])
+            for index, result in enumerate(results)
+        ]
+
+    def _take_deferred(self) -> list[Measurement]:
+        taken: list[Measurement] = []
+        while self._deferred and len(taken) < MAX_DEFERRED:
+            try:
+                taken.append(self._deferred.popleft())
+            except IndexError:  # another thread took the last one
+                break
+        return taken
+
+    def _read_locally(self, measurement: Measurement) -> Readings:
+        (result,) = self._ports.local.apply([measurement])
+        if isinstance(result, StateUnavailableError):
+            return NO_READINGS._replace(values=(0,) * len(measurement.hits), degraded=True)
+        return result._replace(degraded=True)
+
+    def _conclude(self, batch: "_Batch", waiting: Sequence[_Waiting], readings: Sequence[Readings]) -> None:
+        elapsed_ms = (self._ports.monotonic() - batch.started) * 1000
+        for each, read in zip(waiting, readings, strict=True):
+            call = batch.calls[each.position]
+            try:
+                late = call.remaining_ms is not None and call.remaining_ms - elapsed_ms < DEADLINE_RESERVE_MS
+                verdict = _DEADLINE if late else self._verdict(batch, each, read)
+            except Exception:  # as in _begin
+                LOG.exception("a step could not be concluded")
+                verdict = _INTERNAL
+            self._settle(batch, verdict, each.position, each.request)
+
+    def _verdict(self, batch: "_Batch", each: _Waiting, read: Readings) -> Verdict:
+        principal = each.pending.step.principal
+        contained = self._ports.contained
+        for entity in read.contained:
+            contained.add(Containment(entity, batch.now + FLAG_MEMORY_S, "stored"))
+        if principal is not None:
+            # A step of the same batch may have contained the caller a moment ago.
+            held = contained.find(each.measurement.flags, batch.now)
+            if held is not None:
+                return pdp.refuse_contained(principal, held.rule)
+        return pdp.conclude(each.pending, read, self._ports.replicas)
+
+    def _settle(self, batch: "_Batch", verdict: Verdict, position: int, request: Request | None) -> None:
+        """Answer; what the verdict contains is enforced here before the next step is looked at."""
+        if verdict.contain:
+            verdict = self._contain(verdict, batch.now)
+        batch.answer(position, request, verdict)
+
+    def _contain(self, verdict: Verdict, now: float) -> Verdict:
+        admitted: list[Containment] = []
+        refused = ""
+        for containment in verdict.contain:
+            why = self._ports.guard.admit(containment, now)
+            if why:
+                refused = why
+                continue
+            self._ports.contained.add(containment)
+            self._writes.append(containment)
+            admitted.append(containment)
+        if refused:
+            # Beyond the guards the step is still denied, and somebody must look.
+            verdict = verdict._replace(alert="critical", detail=refused)
+        return verdict._replace(contain=tuple(admitted))
+
+    def release(self, entity: Entity) -> None:
+        """End a containment here and in the store.
+
+        Raises:
+            StateUnavailableError: the store could not be told.
+        """
+        self._ports.contained.release(entity)
+        self._ports.store.release(entity)
+
+    def tick(self) -> None:
+        """Between batches, about every 100 ms: store what waits to be stored. Failures are retried at the next tick."""
+        deferred = self._take_deferred()
+        if deferred:
+            self._ports.store.apply(deferred)
+        while self._writes:
+            containment = self._writes[0]
+            try:
+                self._ports.store.contain(containment)
+            except StateUnavailableError:
+                LOG.warning("a containment could not be stored yet; it is enforced by this replica")
+                return
+            self._writes.popleft()
+
+
+_INTERNAL: Final = Verdict(Decision.DENY, Reason.INTERNAL_ERROR, detail="internal_error")
+_DEADLINE: Final = Verdict(Decision.DENY, Reason.DEADLINE, detail="deadline_spent")
+
+
+class _Batch:
+    """One batch under way: the snapshot, the moment, and the answers so far (denied until they are decided)."""
+
+    __slots__ = ("_ports", "answers", "calls", "now", "snapshot", "started", "trust")
+
+    def __init__(self, ports: Ports, trust: Trust, calls: Sequence[Call]) -> None:
+        self._ports = ports
+        self.calls = calls
+        self.answers: list[bytes] = [DENIED_503] * len(calls)
+        self.snapshot = ports.policy.current
+        self.trust = trust
+        self.now = ports.clock()
+        self.started = ports.monotonic()
+
+    def answer(self, position: int, request: Request | None, verdict: Verdict) -> None:
+        """Encode the answer and hand the event over for its record."""
+        ports = self._ports
+        identifier = ports.new_id()
+        self.answers[position] = ports.encoder.encode(verdict, identifier, self.snapshot.digest, request)
+        micros = int((ports.monotonic() - self.started) * 1_000_000)
+        ports.submit(
+            DecisionEvent(
+                identifier, self.now, self.snapshot.digest, self.calls[position].caller, request, verdict, micros
+            )
+        )

@@ -1,0 +1,142 @@
+"""A `Verdict` to the bytes of a `CheckResponse`.
+
+Steps that are answered alike differ in their decision id and risk only. The rest of a message is built once, with a
+placeholder of the id's length, serialised, and cut at the placeholders; an answer is then the id joined into the pieces,
+so all lengths inside stay right. The risk follows as a second `dynamic_metadata`: parsers merge an embedded message
+that occurs twice, and entries of its map add up (Protocol Buffers encoding, "Last One Wins" and "Maps").
+"""
+
+import re
+from struct import pack
+from typing import Final
+
+from authz_server.envoy.answers import (
+    OUR_HEADERS,
+    AnswerError,
+    EncodeSettings,
+    allow_message,
+    deny_message,
+    header_option,
+    unavailable_message,
+)
+from authz_server.envoy.wire import CheckResponse, StatusCode
+from authz_server.model import Request
+from authz_server.verdict import REASONS, Decision, Reason, Verdict
+
+DENIED_503: Final[bytes] = unavailable_message().SerializeToString()
+"""Denied, 503: for when everything else fails. A gRPC error or an empty message would open fail-open proxies."""
+
+__all__ = ["DENIED_503", "EncodeSettings", "Encoder", "allows"]
+
+_MEMO_SIZE = 4096
+"""Answers remembered, under 1 KiB each: principals times actions of a busy proxy."""
+_DECISION_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+"""Needs no escaping in a header, in JSON or in a log."""
+_PLACEHOLDER = "\x7f"
+"""A character that no value of a message may contain."""
+_MAX_RISK = 2**53
+"""Doubles are exact whole numbers up to here."""
+_DEFAULTS: Final = EncodeSettings()
+
+
+class Encoder:
+    """Encodes verdicts; keeps bounded memory of answers, and may be shared between threads.
+
+    Attributes:
+        faults: how many verdicts could not be encoded and were answered `DENIED_503`.
+    """
+
+    __slots__ = ("_memo", "_settings", "faults")
+
+    def __init__(self, settings: EncodeSettings = _DEFAULTS) -> None:
+        """Take the settings.
+
+        Raises:
+            ValueError: the challenge is no header value, or a reason's status is none that Envoy knows.
+        """
+        header_option("www-authenticate", settings.www_authenticate)
+        for reason, spec in REASONS.items():
+            if spec.http not in StatusCode.values():
+                raise ValueError(f"the status of {reason} is not in envoy.type.v3.StatusCode")
+        self._settings = settings
+        self._memo: dict[object, tuple[bytes, ...]] = {}
+        self.faults = 0
+
+    def encode(self, verdict: Verdict, decision_id: str, policy_digest: str, request: Request | None) -> bytes:
+        """Encode one verdict; never raises.
+
+        Args:
+            verdict: the answer; in shadow mode it becomes an allow unless the caller is contained.
+            decision_id: 1 to 64 letters, digits, `-` and `_`.
+            policy_digest: of the policy that decided.
+            request: what was decided, or None when it could not be decoded.
+
+        Returns:
+            A CheckResponse; `DENIED_503` when the verdict contradicts itself or something in it cannot be sent.
+        """
+        try:
+            return self._encode(verdict, decision_id, policy_digest, request)
+        except Exception:  # noqa: BLE001 - an exception here would abort the call, which fail-open proxies let through
+            self.faults += 1
+            return DENIED_503
+
+    def _encode(self, verdict: Verdict, decision_id: str, policy_digest: str, request: Request | None) -> bytes:
+        if _DECISION_ID.fullmatch(decision_id) is None:
+            raise AnswerError("decision id")
+        spoofed: tuple[str, ...] = ()
+        grpc = False
+        if request is not None:
+            spoofed = request.spoofed
+            grpc = request.headers.get("content-type", "").startswith("application/grpc")
+        # Everything that the message is made of: the first nine fields of a verdict, decision to retry_after.
+        key = (verdict[:9], verdict.shadow, verdict.degraded, policy_digest, len(decision_id), grpc)
+        pieces = self._memo.get(key)
+        if pieces is None or (spoofed and not OUR_HEADERS.issuperset(spoofed)):
+            pieces = self._pieces(verdict, len(decision_id), policy_digest, spoofed, grpc=grpc)
+            if OUR_HEADERS.issuperset(spoofed):  # names that a client makes up must not fill the memory
+                if len(self._memo) >= _MEMO_SIZE:
+                    self._memo.clear()
+                self._memo[key] = pieces
+        return decision_id.encode("ascii").join(pieces) + _risk(verdict.risk)
+
+    def _pieces(
+        self, verdict: Verdict, id_length: int, policy_digest: str, spoofed: tuple[str, ...], *, grpc: bool
+    ) -> tuple[bytes, ...]:
+        """Build the whole message but for decision id and risk."""
+        placeholder = _PLACEHOLDER * id_length
+        if allows(verdict):
+            message = allow_message(verdict, placeholder, policy_digest, spoofed)
+        else:
+            message = deny_message(verdict, placeholder, policy_digest, self._settings, grpc=grpc)
+        serialized: bytes = message.SerializeToString()
+        return tuple(serialized.split(placeholder.encode("ascii")))
+
+
+def allows(verdict: Verdict) -> bool:
+    """Tell whether the request passes: an allow, or in shadow mode anything but a contained caller.
+
+    Raises:
+        AnswerError: the decision and its reason contradict each other.
+    """
+    if (verdict.decision is Decision.ALLOW) != (verdict.reason is Reason.OK):
+        raise AnswerError("decision and reason")
+    return verdict.decision is Decision.ALLOW or (verdict.shadow and verdict.reason is not Reason.CONTAINED)
+
+
+def _risk(risk: int) -> bytes:
+    """Encode `dynamic_metadata { fields { key: "risk" value { number_value } } }`."""
+    if 0 <= risk < len(_RISKS):
+        return _RISKS[risk]
+    return _RISK_HEAD + pack("<d", max(-_MAX_RISK, min(risk, _MAX_RISK)))
+
+
+def _risk_head() -> bytes:
+    message = CheckResponse()
+    message.dynamic_metadata.fields["risk"].number_value = 0
+    serialized: bytes = message.SerializeToString()
+    return serialized[:-8]
+
+
+_RISK_HEAD: Final = _risk_head()
+"""The field up to its number, a little-endian double of fixed size (google.protobuf.Value.number_value)."""
+_RISKS: Final = tuple(_RISK_HEAD + pack("<d", risk) for risk in range(256))

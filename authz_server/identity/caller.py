@@ -1,0 +1,82 @@
+"""Whether the proxy that asks may ask about this request (the caller of `envoy.service.auth.v3.Authorization/Check`).
+
+Whoever may call Check chooses `source.principal`, and so whom a step is counted against. A workload's own proxy is
+therefore bound to the workload: it may only report requests that arrived at its own identity. A gateway serves many
+destinations and has to be named.
+"""
+
+from collections.abc import Iterable
+from typing import Final, Literal, NamedTuple
+
+from authz_server.model import Caller, CallerKind, Request
+from authz_server.spiffe import SpiffePattern, compile_spiffe_pattern, parse_spiffe_id
+
+Bind = Literal["destination", "any"]
+
+# Admitted by a socket's permissions, a shared secret or the operator's word; there is no identity to bind.
+_WITHOUT_SVID: Final = frozenset({CallerKind.SOCKET, CallerKind.TOKEN, CallerKind.INSECURE})
+
+
+class CallerSettings(NamedTuple):
+    """Which proxies may ask; made by `build_caller_settings`."""
+
+    proxies: tuple[SpiffePattern, ...] = ()
+    bind: Bind = "destination"
+    gateways: frozenset[str] = frozenset()
+    """SPIFFE IDs that may ask about any destination when `bind` is `any`; everybody else stays bound."""
+
+
+def build_caller_settings(
+    proxies: Iterable[str], bind: str = "destination", gateways: Iterable[str] = ()
+) -> CallerSettings:
+    """Build the settings of authenticated listeners.
+
+    Args:
+        proxies: SPIFFE patterns.
+        bind: `destination`, or `any` for the named gateways.
+        gateways: exact SPIFFE IDs.
+
+    Raises:
+        ValueError: a pattern does not compile, `bind` is unknown, a gateway is not one exact SPIFFE ID, or gateways and
+            `bind: any` do not come together.
+    """
+    named = frozenset(gateways)
+    for gateway in sorted(named):
+        spiffe_id = parse_spiffe_id(gateway)
+        if spiffe_id is None or not spiffe_id.path:
+            raise ValueError(f"a gateway is named by one exact SPIFFE ID: {gateway!r}")
+    patterns = tuple(compile_spiffe_pattern(proxy) for proxy in proxies)
+    if bind == "destination":
+        if named:
+            raise ValueError("gateways are bound to no destination: they need `bind: any`")
+        return CallerSettings(patterns)
+    if bind != "any":
+        raise ValueError(f"`bind` is `destination` or `any`: {bind!r}")
+    if not named:
+        raise ValueError("`bind: any` holds for named gateways only, and none is named")
+    return CallerSettings(patterns, "any", named)
+
+
+def check_caller(caller: Caller, request: Request, settings: CallerSettings) -> str:
+    """Check that the caller may ask about the request.
+
+    Returns:
+        `""`, or why not: `caller_invalid` (its identity does not hold), `caller_unknown` (no configured proxy) or
+        `caller_not_destination` (a proxy that reports what did not arrive at its own identity).
+    """
+    if not caller.valid:
+        return "caller_invalid"
+    if caller.kind in _WITHOUT_SVID:
+        return ""
+    spiffe_id = parse_spiffe_id(caller.id)
+    if spiffe_id is None or not spiffe_id.path:
+        return "caller_invalid"
+    if settings.bind == "any" and caller.id in settings.gateways:
+        return ""
+    for pattern in settings.proxies:
+        if pattern.matches(caller.id):
+            break
+    else:
+        return "caller_unknown"
+    # The caller's ID is canonical, so equal text is the same identity and nothing has to be folded.
+    return "" if request.destination_principal == caller.id else "caller_not_destination"

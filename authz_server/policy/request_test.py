@@ -1,0 +1,94 @@
+"""The conditions of a catalogue entry beside host and path: method, headers, source and gRPC names."""
+
+from collections.abc import Iterable
+from typing import Final, TypeVar
+
+from authz_server.model import Request
+from authz_server.policy.entries import RequestMatch
+from authz_server.policy.patterns import Globs, Networks, compile_globs, compile_networks
+
+GRPC_CONTENT_TYPE: Final = "application/grpc"
+"""Every gRPC call has a content type that begins so (gRPC over HTTP/2, section Requests)."""
+_GRPC_PIECES: Final = 3
+"""`/pkg.Svc/Method` cut at its slashes."""
+
+_Patterns = TypeVar("_Patterns", Globs, Networks)
+
+
+class RequestTest:
+    """What must hold of a request; all of it.
+
+    Attributes:
+        methods: the methods that fit, None for all of them.
+        weight: how many conditions there are besides the method; more of them are more specific.
+        plain: there is no condition besides the method.
+    """
+
+    __slots__ = ("_grpc", "_headers", "_rpcs", "_services", "_sources", "methods", "plain", "weight")
+
+    def __init__(self, match: RequestMatch) -> None:
+        """Compile the conditions; host, path and upgrade are not among them.
+
+        Raises:
+            ValueError: a pattern is malformed.
+        """
+        self.methods = _methods(match.method)
+        self._headers = tuple((name, compile_globs(patterns)) for name, patterns in match.header)
+        self._sources = compile_networks(match.source) if match.source else None
+        self._services = compile_globs(match.grpc_service) if match.grpc_service else None
+        self._rpcs = compile_globs(match.grpc_method) if match.grpc_method else None
+        self._grpc = self._services is not None or self._rpcs is not None
+        named = (self._sources, self._services, self._rpcs)
+        self.weight = len(self._headers) + sum(condition is not None for condition in named)
+        self.plain = self.weight == 0
+
+    def matches(self, request: Request) -> bool:
+        """Whether all conditions hold."""
+        methods = self.methods
+        if methods is not None and request.method not in methods:
+            return False
+        if self.plain:
+            return True
+        for name, patterns in self._headers:
+            if not patterns.matches(request.headers.get(name, "")):
+                return False
+        if self._sources is not None and not self._sources.matches(request.source_address):
+            return False
+        return not self._grpc or self._matches_grpc(request)
+
+    def _matches_grpc(self, request: Request) -> bool:
+        pieces = request.path.split("/", _GRPC_PIECES)
+        return (
+            len(pieces) == _GRPC_PIECES
+            and request.method == "POST"
+            and request.headers.get("content-type", "").startswith(GRPC_CONTENT_TYPE)
+            and (self._services is None or self._services.matches(pieces[1]))
+            and (self._rpcs is None or self._rpcs.matches(pieces[2]))
+        )
+
+    def overlaps(self, other: "RequestTest") -> bool:
+        """Whether a request can satisfy both; unsure means yes."""
+        one, two = self.methods, other.methods
+        if one is not None and two is not None and one.isdisjoint(two):
+            return False
+        headers = dict(other._headers)  # noqa: SLF001 - of the same class
+        for name, patterns in self._headers:
+            if name in headers and not patterns.overlaps(headers[name]):
+                return False
+        return (
+            _may_meet(self._sources, other._sources)  # noqa: SLF001 - of the same class
+            and _may_meet(self._services, other._services)  # noqa: SLF001 - of the same class
+            and _may_meet(self._rpcs, other._rpcs)  # noqa: SLF001 - of the same class
+        )
+
+
+def _may_meet(one: _Patterns | None, two: _Patterns | None) -> bool:
+    return one is None or two is None or one.overlaps(two)
+
+
+def _methods(names: Iterable[str]) -> frozenset[str] | None:
+    """The methods that fit; whoever may GET may ask for the head of the answer (RFC 9110, 9.3.2)."""
+    methods = frozenset(names)
+    if not methods:
+        return None
+    return methods | {"HEAD"} if "GET" in methods else methods

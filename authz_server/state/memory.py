@@ -1,0 +1,179 @@
+"""The store inside this process: for one replica, for tests, and as the other reading of `signals.py`."""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from threading import Lock
+from typing import Any
+
+from authz_server.errors import StateUnavailableError
+from authz_server.keyhash import KeyedHash
+from authz_server.model import Containment, Entity
+from authz_server.signals import Hit, Measurement, Readings
+from authz_server.state.keys import Keys
+from authz_server.state.layout import COUNT, DISTINCT, Layouts
+from authz_server.state.values import measure_count, measure_distinct, measure_sequence
+
+MAX_KEYS = 500_000
+"""Values held at once, unless configured. A full store refuses new ones: what it knows must not be pushed out by keys
+that an attacker makes."""
+MAX_GUARDS = 131_072
+"""Steps remembered for their repeats; beyond it the oldest goes, and its repeat counts, which is the safe side."""
+MAX_FLAGS = 100_000
+"""Containments."""
+REPEAT_MS = 2_000
+"""A repeat comes within Envoy's time limits; as in `step.lua`."""
+SWEPT_PER_STEP = 1
+"""Values looked at for expiry on each step ..."""
+SWEPT_PER_KEY = 2
+"""... and for each new one: twice as many as are added, so that the expired cannot pile up, and never many at once."""
+SWEPT_WHEN_FULL = 64
+"""Tried before a step is refused."""
+SHARDS = 64
+"""Dicts that share the values: a dict that grows copies itself, which would stall a decision if it were all one."""
+
+_OOM = "oom"
+
+
+class MemoryStore:
+    """Signals and containment flags of one process.
+
+    Args:
+        keyed: hashes keys and members, which makes them small and of one size whatever clients choose.
+        clock_ms: the store's clock.
+        max_keys: values held at once; a step that would need more fails with `oom`.
+    """
+
+    def __init__(self, keyed: KeyedHash, clock_ms: Callable[[], int], max_keys: int = MAX_KEYS) -> None:
+        self._keys = Keys(keyed)
+        self._layouts = Layouts()
+        self._clock_ms = clock_ms
+        self._max_keys = max_keys
+        self._lock = Lock()
+        self._shards: list[dict[bytes, Any]] = [{} for _ in range(SHARDS)]
+        self._cycle: deque[bytes] = deque()
+        """Each key of the shards once, in the order in which they are next looked at for expiry."""
+        self._guards: dict[bytes, int] = {}
+        self._guard_order: deque[bytes] = deque()
+        """The keys of `_guards`, the first to expire first: all live equally long."""
+        self._flags: dict[Entity, int] = {}
+
+    def __len__(self) -> int:
+        """How many values are held."""
+        return len(self._cycle)
+
+    def apply(self, measurements: Sequence[Measurement]) -> Sequence[Readings | StateUnavailableError]:
+        """Count and read a batch; see `Store.apply`."""
+        with self._lock:
+            now = self._clock_ms()
+            return [self._measure(measurement, now) for measurement in measurements]
+
+    def contain(self, containment: Containment) -> None:
+        """Store a containment; a longer one that is stored stays. See `Store.contain`."""
+        until = int(containment.until * 1000)
+        with self._lock:
+            now = self._clock_ms()
+            if len(self._flags) >= MAX_FLAGS:
+                self._flags = {entity: end for entity, end in self._flags.items() if end > now}
+            if len(self._flags) >= MAX_FLAGS:
+                raise StateUnavailableError(_OOM)
+            if until > now:
+                self._flags[containment.entity] = max(until, self._flags.get(containment.entity, 0))
+
+    def release(self, entity: Entity) -> None:
+        """Remove a containment; see `Store.release`."""
+        with self._lock:
+            self._flags.pop(entity, None)
+
+    def ping(self) -> None:
+        """Do nothing: it always answers."""
+
+    def close(self) -> None:
+        """Do nothing: it holds no connection."""
+
+    def _measure(self, measurement: Measurement, now: int) -> Readings | StateUnavailableError:
+        contained: tuple[Entity, ...] = ()
+        if self._flags and measurement.flags:
+            contained = tuple([entity for entity in measurement.flags if self._flags.get(entity, 0) > now])
+        if not measurement.hits:
+            return Readings((), contained=contained)
+        parts = self._locate(measurement.hits)
+        if parts is None:
+            return _failed("signal_unsupported", measurement, contained)
+        self._sweep(now, SWEPT_PER_STEP)
+        if not self._has_room(parts, now):
+            return _failed(_OOM, measurement, contained)
+        counted = not measurement.fingerprint or self._is_first(measurement, now)
+        readings: dict[bytes, int] = {}
+        for key, kind, hit in parts:
+            if key not in readings:
+                readings[key] = self._read(key, kind, hit, now, counted=counted)
+        return Readings(tuple([readings[key] for key, _, _ in parts]), not counted, contained)
+
+    def _locate(self, hits: tuple[Hit, ...]) -> list[tuple[bytes, int, Hit]] | None:
+        """Give key and kind for each hit, or None if one is out of bounds."""
+        parts = []
+        for hit in hits:
+            layout = self._layouts.of(hit.signal)
+            if layout is None or (hit.stage >= hit.signal.stages and hit.stage != -1):
+                return None
+            parts.append((self._keys.signal(layout.suffix, hit.entity, hit.rest), layout.kind, hit))
+        return parts
+
+    def _has_room(self, parts: list[tuple[bytes, int, Hit]], now: int) -> bool:
+        if len(self._cycle) + len(parts) <= self._max_keys:
+            return True
+        self._sweep(now, SWEPT_WHEN_FULL)
+        new = sum([key not in self._shards[hash(key) % SHARDS] for key, _, _ in parts])
+        return len(self._cycle) + new <= self._max_keys
+
+    def _read(self, key: bytes, kind: int, hit: Hit, now: int, *, counted: bool) -> int:
+        shard = self._shards[hash(key) % SHARDS]
+        state = shard.get(key)
+        after: Any
+        if kind == COUNT:
+            reading, after = measure_count(state, hit.signal, now, counted=counted)
+        elif kind == DISTINCT:
+            member = self._keys.member(hit.member) if hit.member else b""
+            reading, after = measure_distinct(state, hit.signal, now, member, counted=counted)
+        else:
+            reading, after = measure_sequence(state, hit.signal, now, hit.stage, counted=counted)
+        if after is not None:
+            shard[key] = after
+            if state is None:
+                self._cycle.append(key)
+                self._sweep(now, SWEPT_PER_KEY)
+        return reading
+
+    def _is_first(self, measurement: Measurement, now: int) -> bool:
+        """Say whether the step is no repeat, and remember it."""
+        guards, order = self._guards, self._guard_order
+        key = self._keys.guard(measurement.hits[0].entity, measurement.fingerprint)
+        if guards.get(key, 0) > now:
+            return False
+        guards[key] = now + REPEAT_MS
+        order.append(key)
+        for _ in range(2):
+            if guards.get(order[0], 0) > now and len(order) <= MAX_GUARDS:
+                break
+            oldest = order.popleft()
+            if guards.get(oldest, 0) <= now or len(order) >= MAX_GUARDS:
+                guards.pop(oldest, None)
+        return True
+
+    def _sweep(self, now: int, most: int) -> None:
+        """Drop the expired among the next values of the cycle."""
+        cycle = self._cycle
+        for _ in range(min(most, len(cycle))):
+            key = cycle.popleft()
+            shard = self._shards[hash(key) % SHARDS]
+            if shard[key][0] <= now:
+                del shard[key]
+            else:
+                cycle.append(key)
+
+
+def _failed(code: str, measurement: Measurement, contained: tuple[Entity, ...]) -> Readings | StateUnavailableError:
+    """Fail the counting of a step, and still report what is contained."""
+    if contained:
+        return Readings((0,) * len(measurement.hits), contained=contained, degraded=True)
+    return StateUnavailableError(code)

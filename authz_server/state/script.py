@@ -1,0 +1,141 @@
+"""The calls of `step.lua`: measurements to commands, replies to readings. The layout stands at the head of the script."""
+
+from hashlib import sha1
+from importlib.resources import files
+from struct import Struct
+from typing import Any, NamedTuple
+
+from authz_server.errors import StateUnavailableError
+from authz_server.signals import Measurement
+from authz_server.state.keys import Keys
+from authz_server.state.layout import COUNT, DISTINCT, Layouts
+
+SCHEMA = 1
+"""Of the reply."""
+_HEADER = Struct(">IB")
+_REPLY_HEAD = 5
+"""Integers before the readings: schema, nonce, repeated, resets, now."""
+_NO_MEMBER = b"\x00"
+_MEMBER = b"\x08"
+
+
+class Script(NamedTuple):
+    """A Lua script and the name under which the server knows it."""
+
+    text: bytes
+    sha: bytes
+
+
+def script(text: bytes) -> Script:
+    """Name a script by its SHA-1, as SCRIPT LOAD does."""
+    return Script(text, sha1(text, usedforsecurity=False).hexdigest().encode())
+
+
+STEP = script((files("authz_server.state") / "step.lua").read_bytes())
+
+
+class Call(NamedTuple):
+    """One EVALSHA and what its reply must look like."""
+
+    command: tuple[bytes, ...]
+    nonce: int
+    size: int
+    """Integers in the reply."""
+    places: tuple[int, ...]
+    """For each hit the place of its reading, when two hits share a key; else empty."""
+
+
+class Answer(NamedTuple):
+    """A reply that belongs to its call."""
+
+    values: tuple[int, ...]
+    repeated: bool
+    resets: int
+    """Stored values of an unknown format, taken for empty."""
+    now_ms: int
+    """The store's clock."""
+
+
+class Codec:
+    """Encodes measurements for one script; threads share it."""
+
+    __slots__ = ("_keys", "_layouts", "_sha")
+
+    def __init__(self, keys: Keys, sha: bytes) -> None:
+        self._keys = keys
+        self._layouts = Layouts()
+        self._sha = sha
+
+    def encode(self, measurement: Measurement, nonce: int) -> Call | StateUnavailableError | None:
+        """Build the call of one measurement.
+
+        Args:
+            measurement: all keys of its hits go into one call, which a standalone server takes whatever their slots.
+            nonce: 32 bits that no other call on the connection carries.
+
+        Returns:
+            The call, None without hits, or the error `signal_unsupported` for a hit that is out of bounds.
+        """
+        hits = measurement.hits
+        if not hits:
+            return None
+        names = []
+        records = [b""]
+        for hit in hits:
+            layout = self._layouts.of(hit.signal)
+            if layout is None or (hit.stage >= hit.signal.stages and hit.stage != -1):
+                return StateUnavailableError("signal_unsupported")
+            names.append(self._keys.signal(layout.suffix, hit.entity, hit.rest))
+            if layout.kind == COUNT:
+                records.append(layout.record)
+            elif layout.kind == DISTINCT:
+                member = hit.member
+                records.append(layout.record + (_MEMBER + self._keys.member(member) if member else _NO_MEMBER))
+            else:
+                records.append(layout.record + bytes((hit.stage & 255,)))
+        places: tuple[int, ...] = ()
+        if len(set(names)) != len(names):
+            names, records, places = _unite(names, records)
+        size = _REPLY_HEAD + len(names)
+        guarded = bool(measurement.fingerprint)
+        if guarded:
+            names.append(self._keys.guard(hits[0].entity, measurement.fingerprint))
+        records[0] = _HEADER.pack(nonce, guarded)
+        command = (b"EVALSHA", self._sha, b"%d" % len(names), *names, b"".join(records))
+        return Call(command, nonce, size, places)
+
+    def encode_echo(self, nonce: int) -> Call:
+        """Build a call that measures nothing: its reply proves that the server answers, and this call at that."""
+        return Call((b"EVALSHA", self._sha, b"0", _HEADER.pack(nonce, 0)), nonce, _REPLY_HEAD, ())
+
+
+def decode(call: Call, reply: Any) -> Answer | StateUnavailableError:
+    """Read one reply.
+
+    Returns:
+        The answer, or the error that the server gave for this command alone.
+
+    Raises:
+        StateUnavailableError: `protocol`: the reply is not that of this call, and nothing on the connection can be
+            believed.
+    """
+    if type(reply) is list and len(reply) == call.size and reply[0] == SCHEMA and reply[1] == call.nonce:
+        values = tuple(reply[_REPLY_HEAD:])
+        if call.places:
+            values = tuple(values[place] for place in call.places)
+        return Answer(values, reply[2] == 1, reply[3], reply[4])
+    if isinstance(reply, StateUnavailableError):
+        return reply
+    raise StateUnavailableError("protocol")
+
+
+def _unite(names: list[bytes], records: list[bytes]) -> tuple[list[bytes], list[bytes], tuple[int, ...]]:
+    """Name each instance once: a step counts once in it, however many entities of the step it stands for."""
+    first = {name: place for place, name in reversed(list(enumerate(names)))}
+    kept = sorted(first.values())
+    order = {place: rank for rank, place in enumerate(kept)}
+    return (
+        [names[place] for place in kept],
+        [records[0], *(records[place + 1] for place in kept)],
+        tuple(order[first[name]] for name in names),
+    )
