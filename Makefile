@@ -36,7 +36,7 @@ fix: $(STAMP) ## format, and mend what the linter can
 
 bench: $(STAMP) ## microbenchmarks, then the load comparison (needs h2load)
 	$(BIN)/pytest bench --benchmark-enable --benchmark-only --benchmark-columns=min,median,iqr,ops -p no:cacheprovider
-	$(BIN)/python bench/load.py
+	$(BIN)/python -m bench.load
 
 lock: $(STAMP) ## renew the lock files from pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -o requirements.lock pyproject.toml

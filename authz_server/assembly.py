@@ -123,7 +123,9 @@ def build_trust(config: Config, verifier: SvidVerifier | None) -> Trust:
     sources = trust.identity_from or (("certificate", "principal") if verifier is not None else ("principal",))
     xfcc = None
     if trust.xfcc is not None:
-        xfcc = XfccSettings(trust.xfcc.mode, tuple(map(compile_spiffe_pattern, trust.xfcc.hops)))
+        xfcc = XfccSettings(
+            trust.xfcc.mode, tuple(map(compile_spiffe_pattern, trust.xfcc.hops)), trust.xfcc.own, trust.xfcc.json_format
+        )
     try:
         authenticator = Authenticator(TrustSettings(verifier, sources, frozenset(), xfcc))
         callers = build_caller_settings(trust.proxies, trust.bind, trust.gateways)
@@ -250,11 +252,17 @@ def peer_caller(verifier: SvidVerifier | None) -> Callable[[bytes], Caller]:
 
 
 def sidecar_caller(text: str) -> Caller:
-    """How a listener behind our own mesh sidecar reads who called: the element that the sidecar itself added, the last."""
+    """How a listener behind our own mesh sidecar reads who called: the one element that the sidecar wrote.
+
+    Exactly one: a second one would have come from the caller, or out of a name in its certificate.
+    """
     try:
-        name = parse_xfcc(text)[-1].uri if text else ""
+        elements = parse_xfcc(text) if text else ()
     except XfccError as error:
         return Caller(CallerKind.SIDECAR, "", valid=False, reason=error.code)
-    if not name or parse_spiffe_id(name) is None:
+    if len(elements) != 1 or not elements[0].by:
+        return Caller(CallerKind.SIDECAR, "", valid=False, reason="xfcc_elements" if elements else "caller_absent")
+    name = parse_spiffe_id(elements[0].uri)
+    if name is None or not name.path:
         return Caller(CallerKind.SIDECAR, "", valid=False, reason="caller_absent")
-    return Caller(CallerKind.SIDECAR, name)
+    return Caller(CallerKind.SIDECAR, str(name))

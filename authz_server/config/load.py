@@ -51,7 +51,8 @@ def _apart(problems: Sequence[Any]) -> list[Any]:
     return [
         problem
         for problem in problems
-        if problem["type"] != "too_short" or not any(place[: len(problem["loc"])] == problem["loc"] != place for place in places)
+        if problem["type"] != "too_short"
+        or not any(place[: len(problem["loc"])] == problem["loc"] != place for place in places)
     ]
 
 

@@ -5,7 +5,17 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from authz_server.config.values import Duration, ExactSpiffeId, FilePath, Network, Rate, Share, Size, SpiffePattern
+from authz_server.config.values import (
+    Duration,
+    ExactSpiffeId,
+    FilePath,
+    Network,
+    Rate,
+    Share,
+    Size,
+    SpiffePattern,
+    is_wide,
+)
 
 MAX_LISTENERS: Final = 8
 """One a worker and one for TLS is plenty; each costs two threads."""
@@ -61,6 +71,11 @@ class Xfcc(_Model):
 
     mode: Literal["sanitize_set", "append_forward"]
     hops: tuple[SpiffePattern, ...] = ()
+    """Proxies that may speak for their clients."""
+    own: tuple[ExactSpiffeId, ...] = ()
+    """SPIFFE IDs of asking proxies that report no destination principal, such as waypoints."""
+    json_format: bool = False
+    """Take the JSON form of newer proxies as well."""
 
 
 class TrustConfig(_Model):
@@ -78,11 +93,7 @@ class TrustConfig(_Model):
 
     @model_validator(mode="after")
     def _wide_patterns_are_meant(self) -> Self:
-        wide = [
-            pattern
-            for pattern in self.proxies
-            if "/ns/*/" in pattern or pattern.endswith("/**") or pattern == "spiffe://**"
-        ]
+        wide = [pattern for pattern in self.proxies if is_wide(pattern)]
         if wide and self.acknowledge is None:
             raise ValueError(
                 f"`{wide[0]}` lets every workload act as a proxy; write `acknowledge: every-workload` if that is meant"

@@ -61,9 +61,19 @@ def _pattern(text: str) -> str:
 
 
 def _spiffe_id(text: str) -> str:
-    if parse_spiffe_id(text) is None:
+    parsed = parse_spiffe_id(text)
+    if parsed is None or not parsed.path:
         raise ValueError("expected one exact SPIFFE ID, such as spiffe://corp.example/ns/edge/sa/gateway")
     return text
+
+
+def is_wide(text: str) -> bool:
+    """Whether a SPIFFE pattern fits workloads of any namespace, and so lets every workload act in the role it is listed for."""
+    pattern = compile_spiffe_pattern(text)
+    domain = text.removeprefix("spiffe://").partition("/")[0]
+    trust_domain = "probe.example" if domain == "**" else domain
+    probes = ("ns/any-namespace/sa/any-account", "any-workload", "any/workload", "any/work/load")
+    return any(pattern.matches(f"spiffe://{trust_domain}/{probe}") for probe in probes)
 
 
 def _network(text: str) -> str:

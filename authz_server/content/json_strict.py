@@ -53,8 +53,7 @@ def is_json(headers: Mapping[str, str]) -> bool:
 
 @lru_cache(256)
 def _is_json_type(content_type: str) -> bool:
-    lowered = content_type.lower()
-    match = _MEDIA_TYPE.fullmatch(lowered)
+    match = _MEDIA_TYPE.fullmatch(content_type.lower()) if content_type.isascii() else None
     if match is None:
         return False
     parameters: dict[str, str] = {}

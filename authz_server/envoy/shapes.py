@@ -127,6 +127,8 @@ class ShapeBook:
         # A name that contains LF could lead to the entry of other names, but never of as many.
         if shape is not None and len(shape.names) == len(names):
             return shape
+        if not key.isascii():  # before lowering: some letters beyond ASCII have an ASCII lower case
+            raise DecodeError("header_name_invalid")
         shape = self._work_out(tuple(name.lower() for name in names))
         if len(key) <= _MEMO_KEY:
             if len(self._memo) >= _MEMO_SIZE:

@@ -8,6 +8,11 @@ not do either, and what follows:
 - With a caller secret it refuses every method without it, health included. Envoy's `grpc_health_check` can send it by
   `initial_metadata`; Kubernetes' probes cannot: they get `probe.py`.
 - It has no GOAWAY of its own accord and its close drops what is in flight, so `stop` waits first.
+- More than 20 resets of streams that it has not accepted yet end the connection (GOAWAY `too_many_resets`, a constant of
+  its HTTP/2 library), and with it the calls of others in flight there. An agent can cause that through Envoy by opening
+  and resetting requests in one write; shown with Envoy 1.40, where it opened requests under `failure_mode_allow: true`
+  and `retry_policy` alone did not prevent it. Keep `failure_mode_allow` off, and let Envoy take few requests per read
+  (runtime `http.max_requests_per_io_cycle: 1`), which ended it. grpcio has no such limit.
 - Its close wakes only one of several waiting threads, so nobody waits without a limit.
 """
 

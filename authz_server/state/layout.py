@@ -53,7 +53,7 @@ def fault_of(signal: Signal) -> str:
         return f"a window lasts 1 to {MAX_WINDOW_MS} ms"
     if signal.kind is SignalKind.COUNT:
         if not 0 < signal.cap <= MAX_COUNT_CAP or signal.cap * signal.window_ms >= MAX_PRODUCT:
-            return f"a count of this window saturates between 1 and {min(MAX_COUNT_CAP, MAX_PRODUCT // signal.window_ms - 1)}"
+            return f"a count of this window saturates between 1 and {min(MAX_COUNT_CAP, (MAX_PRODUCT - 1) // signal.window_ms)}"
     elif signal.kind is SignalKind.DISTINCT:
         if not 0 < signal.cap <= MAX_MEMBERS:
             return f"a distinct list has 1 to {MAX_MEMBERS} members"

@@ -7,6 +7,7 @@ the complete, expected replies the connection is closed, so that no reply of one
 (CVE-2023-28858 and CVE-2023-28859 are that fault in redis-py).
 """
 
+import re
 import socket
 from collections.abc import Callable, Sequence
 from select import POLLIN, poll
@@ -40,6 +41,7 @@ _CODES = frozenset({
     "oom", "readonly",
 })  # fmt: skip
 """First words of error replies that become the code of an error; any other is `error_reply`."""
+_DATABASE = re.compile(r"/?[0-9]{0,5}")
 _MORE = object()
 
 
@@ -209,8 +211,8 @@ def dialler(url: str) -> Callable[[], _Tcp | _Tls | _Unix]:
         raise ValueError("the state URL is not a well-formed redis://, rediss:// or unix:// URL") from None
     if not names <= OPTIONS:
         raise ValueError(f"the state URL may carry the options {', '.join(sorted(OPTIONS))}, and it carries another")
-    if parts.scheme == "unix" and not options.get("path"):
-        raise ValueError("the state URL unix:// names no path")
+    if not (options.get("path") if parts.scheme == "unix" else _DATABASE.fullmatch(parts.path)):
+        raise ValueError("the state URL ends in /<database number>, or for unix:// in the path of the socket")
     options.pop("connection_class", None)
     options |= {
         "protocol": 2,

@@ -129,7 +129,12 @@ class TestCount:
         """Entity and each further part of the key name an instance of their own."""
         align(stand)
         stand.read(Hit(CALLS, ALICE))
-        apart = [Hit(CALLS, BOB), Hit(CALLS, ALICE, ("a", "bc")), Hit(CALLS, ALICE, ("ab", "c")), Hit(CALLS, ALICE, ("",))]
+        apart = [
+            Hit(CALLS, BOB),
+            Hit(CALLS, ALICE, ("a", "bc")),
+            Hit(CALLS, ALICE, ("ab", "c")),
+            Hit(CALLS, ALICE, ("",)),
+        ]
         assert stand.step(*apart).values == (1, 1, 1, 1)
 
     def test_one_instance_counts_once_a_step(self, stand: Stand) -> None:

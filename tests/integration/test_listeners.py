@@ -62,7 +62,7 @@ def directory():
 
 
 @contextmanager
-def running(listener, serving=True):
+def running(listener, *, serving=True):
     listener.start()
     listener.set_serving(serving)
     try:
@@ -347,12 +347,12 @@ def test_the_socket_is_for_its_group_and_goes_with_the_listener(kind, directory)
     group = os.getgid()
     listener = kind(Door(f"unix:{directory}/door/s", group=group), echo, FAILSAFE)
     with running(listener):
-        made, place = os.stat(directory / "door/s"), os.stat(directory / "door")
+        made, place = (directory / "door/s").stat(), (directory / "door").stat()
         assert stat.S_ISSOCK(made.st_mode)
         assert (stat.S_IMODE(made.st_mode), made.st_gid) == (0o660, group)
         assert (stat.S_IMODE(place.st_mode), place.st_gid) == (0o750, group)
-        assert sorted(os.listdir(directory / "door")) == ["s", "s.lock"]
-    assert os.listdir(directory / "door") == ["s.lock"]
+        assert sorted(path.name for path in (directory / "door").iterdir()) == ["s", "s.lock"]
+    assert [path.name for path in (directory / "door").iterdir()] == ["s.lock"]
 
 
 def test_a_served_path_is_not_taken_over(kind, directory):
@@ -373,14 +373,12 @@ def test_a_cancelled_call_harms_nobody(kind, directory):
         running(kind(Door(f"unix:{directory}/door/s"), echo, FAILSAFE)) as listener,
         channel(listener.address) as opened,
     ):
-        kept = []
-        for n in range(200):
-            future = check(opened).future(b"%d" % n, timeout=10)
-            if n % 2:
-                future.cancel()
-            else:
-                kept.append((future, n))
-        assert all(future.result() == b"<%d>" % n for future, n in kept)
+        for n in range(0, 200, 10):  # the native front drops a connection with more than 20 unaccepted resets
+            sent = [(check(opened).future(b"%d" % m, timeout=10), m) for m in range(n, n + 10)]
+            for future, m in sent:
+                if m % 2:
+                    future.cancel()
+            assert all(future.result() == b"<%d>" % m for future, m in sent if m % 2 == 0)
         assert listener.counts.faults == 0
 
 

@@ -74,7 +74,11 @@ def pair(valkey_server: Server) -> Iterator[tuple[VirtualClock, RedisStore]]:
 
 
 EPOCHS = iter(range(1, 1 << 30))
-QUICK = settings(deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink], suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+QUICK = settings(
+    deadline=None,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 
 
 @settings(QUICK, max_examples=120)
@@ -132,7 +136,9 @@ def test_silence_of_one_window_recovers(history: list, signal: Signal, extra: in
     store = MemoryStore(KEYED, clock)
     _run(store, clock, history, ENTITIES[0])
     clock.advance(signal.window_ms + extra)
-    assert _read(store, Hit(signal, ENTITIES[0], member="z" if signal.cap else "", stage=min(signal.stages, 1) - 1)) == 1
+    assert (
+        _read(store, Hit(signal, ENTITIES[0], member="z" if signal.cap else "", stage=min(signal.stages, 1) - 1)) == 1
+    )
 
 
 chain_steps = st.lists(

@@ -173,6 +173,7 @@ def svids(tmp_path_factory):
     (folder / "root.crt").rename(folder / "bundle.pem")
     _certificate(folder, "tls", "spiffe://corp.example/ns/crm/sa/crm-api", root)
     _certificate(folder, "caller", "spiffe://corp.example/ns/agents/sa/reader", root)
+    _certificate(folder, "stranger", "spiffe://corp.example/ns/elsewhere/sa/reader", root)
     _certificate(folder, "foreign", "spiffe://other.example/ns/agents/sa/reader", root)
     return folder
 

@@ -134,8 +134,10 @@ def test_a_plus_sign_is_no_space():
 def test_a_certificate_that_ends_before_it_begins_is_malformed():
     """The order of the two dates is checked apart from the clock."""
     made = leaf(ROOT, URI(ID))
-    begin, end = (t.strftime("%y%m%d%H%M%SZ").encode() for t in (made.certificate.not_valid_before_utc, made.certificate.not_valid_after_utc))  # fmt: skip
-    swapped = made.der.replace(begin, b"#").replace(end, begin).replace(b"#", end)
+    dates = made.certificate.not_valid_before_utc, made.certificate.not_valid_after_utc
+    begin, end = (date.strftime("%y%m%d%H%M%SZ").encode() for date in dates)
+    swapped = made.der.replace(begin + b"\x17\x0d" + end, end + b"\x17\x0d" + begin)
+    assert x509.load_der_x509_certificate(swapped).not_valid_after_utc == dates[0]
     assert Invalid("svid_malformed") == read_leaf(swapped)
 
 

@@ -2,7 +2,14 @@
 
 import pytest
 
-from authz_server.policy.cel import EVALUATION_ERROR, MAX_EXPRESSION_CHARS, CelSyntaxError, Environment, names_in, undeclared_name
+from authz_server.policy.cel import (
+    EVALUATION_ERROR,
+    MAX_EXPRESSION_CHARS,
+    CelSyntaxError,
+    Environment,
+    names_in,
+    undeclared_name,
+)
 
 VARIABLES = {
     "action.kind": "string",

@@ -1,0 +1,145 @@
+"""What only the memory store has to do: stay within its bounds."""
+
+from itertools import pairwise
+
+import pytest
+
+from authz_server.errors import StateUnavailableError
+from authz_server.keyhash import KeyedHash
+from authz_server.model import Containment, Entity
+from authz_server.signals import Hit, Measurement, Readings, Signal, SignalKind
+from authz_server.state import memory
+from authz_server.state.memory import MemoryStore
+from tests.servers import VirtualClock
+
+WINDOW = 10_000
+CALLS = Signal("calls", "0000000a", SignalKind.COUNT, WINDOW, cap=10)
+TARGETS = Signal("targets", "0000000b", SignalKind.DISTINCT, WINDOW, cap=10)
+
+
+@pytest.fixture
+def clock() -> VirtualClock:
+    return VirtualClock()
+
+
+def step(store: MemoryStore, name: str, fingerprint: bytes = b"") -> Readings | StateUnavailableError:
+    return store.apply([Measurement((Hit(CALLS, Entity("principal", (name,))),), fingerprint)])[0]
+
+
+def test_expired_values_are_swept_by_the_steps(clock: VirtualClock) -> None:
+    """Values that mean nothing any more go while others come: memory follows the living."""
+    store = MemoryStore(KeyedHash(b"k" * 32), clock)
+    for n in range(5000):
+        step(store, f"{n}")
+        clock.advance(10)
+    assert len(store) < 3 * 2 * WINDOW // 10
+    clock.advance(2 * WINDOW)
+    for _ in range(len(store)):
+        step(store, "one")
+    assert len(store) == 1
+
+
+def test_reading_stores_nothing(clock: VirtualClock) -> None:
+    """Steps that only read make no values."""
+    store = MemoryStore(KeyedHash(b"k" * 32), clock)
+    store.apply([Measurement((Hit(TARGETS, Entity("principal", ("a",))),), b"")])
+    assert len(store) == 0
+
+
+def test_full_store_refuses_new_values(clock: VirtualClock) -> None:
+    """A full store fails the steps that need room, goes on with those that do not, and recovers with time."""
+    store = MemoryStore(KeyedHash(b"k" * 32), clock, max_keys=100)
+    for n in range(100):
+        assert step(store, f"{n}") == Readings((1,))
+    refused = step(store, "new")
+    assert isinstance(refused, StateUnavailableError)
+    assert refused.code == "oom"
+    assert step(store, "5") == Readings((2,))
+    assert len(store) == 100
+    clock.advance(2 * WINDOW)
+    assert step(store, "new") == Readings((1,))
+
+
+def test_refused_step_counts_nothing(clock: VirtualClock) -> None:
+    """A step that finds no room for one of its values counts in none, and its retry is no repeat."""
+    store = MemoryStore(KeyedHash(b"k" * 32), clock, max_keys=1)
+    known, new = (Hit(CALLS, Entity("principal", (name,))) for name in ("known", "new"))
+    store.apply([Measurement((known,), b"")])
+    entry = store.apply([Measurement((known, new), b"f" * 16)])[0]
+    assert isinstance(entry, StateUnavailableError)
+    assert store.apply([Measurement((known,), b"f" * 16)]) == [Readings((2,))]
+
+
+def test_repeat_is_known_for_two_seconds(clock: VirtualClock) -> None:
+    """The same bytes two seconds later are a new step."""
+    store = MemoryStore(KeyedHash(b"k" * 32), clock)
+    assert step(store, "a", b"f" * 16) == Readings((1,))
+    clock.advance(1999)
+    assert step(store, "a", b"f" * 16) == Readings((1,), repeated=True)
+    clock.advance(1)
+    assert step(store, "a", b"f" * 16) == Readings((2,))
+    clock.advance(1999)
+    assert step(store, "a", b"f" * 16) == Readings((2,), repeated=True)
+
+
+def test_repeats_are_forgotten(clock: VirtualClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The marks of steps go after their two seconds, and before if there are too many."""
+    store = MemoryStore(KeyedHash(b"k" * 32), clock)
+    for n in range(1000):
+        step(store, "a", n.to_bytes(16, "big"))
+        clock.advance(20)
+    assert len(store._guards) == len(store._guard_order) <= 102
+    monkeypatch.setattr(memory, "MAX_GUARDS", 50)
+    for n in range(1000):
+        step(store, "a", (n + 5000).to_bytes(16, "big"))
+    assert len(store._guards) == len(store._guard_order) <= 50
+    assert step(store, "a", (5999).to_bytes(16, "big")).repeated
+
+
+def test_containment_ends_with_its_time(clock: VirtualClock) -> None:
+    """A flag is read until its end; a shorter one does not shorten it."""
+    store = MemoryStore(KeyedHash(b"k" * 32), clock)
+    alice = Entity("principal", ("alice",))
+    now = clock.now_ms / 1000
+    store.contain(Containment(alice, now + 60, "r"))
+    store.contain(Containment(alice, now + 10, "r"))
+    asked = [Measurement((), b"", (alice,))]
+    clock.advance(59_999)
+    assert store.apply(asked)[0].contained == (alice,)
+    clock.advance(1)
+    assert store.apply(asked)[0].contained == ()
+
+
+def test_flags_are_bounded(clock: VirtualClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Too many containments fail loudly; those that ended make room."""
+    monkeypatch.setattr(memory, "MAX_FLAGS", 3)
+    store = MemoryStore(KeyedHash(b"k" * 32), clock)
+    for n in range(3):
+        store.contain(Containment(Entity("principal", (str(n),)), clock.now_ms / 1000 + 60, "r"))
+    one_more = Containment(Entity("principal", ("x",)), clock.now_ms / 1000 + 600, "r")
+    with pytest.raises(StateUnavailableError, match="oom"):
+        store.contain(one_more)
+    clock.advance(60_000)
+    store.contain(one_more)
+
+
+def test_no_step_stalls(clock: VirtualClock) -> None:
+    """With many values expired at once, each step clears away a few and none pays for all."""
+    store = MemoryStore(KeyedHash(b"k" * 32), clock)
+    for n in range(3000):
+        step(store, f"{n}")
+    clock.advance(2 * WINDOW)
+    sizes = [len(store)]
+    while len(store) > 1:
+        step(store, "one")
+        sizes.append(len(store))
+    most = memory.SWEPT_PER_STEP + memory.SWEPT_PER_KEY
+    assert all(0 <= before - after <= most for before, after in pairwise(sizes))
+
+
+def test_values_are_spread(clock: VirtualClock) -> None:
+    """No dict holds so much that its growth would stall a step."""
+    store = MemoryStore(KeyedHash(b"k" * 32), clock)
+    for n in range(6400):
+        step(store, f"{n}")
+    assert max(map(len, store._shards)) < 200

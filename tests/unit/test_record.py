@@ -1,0 +1,59 @@
+"""The decision record: everything an operator needs, nothing secret."""
+
+import json
+
+from authz_server import record
+from authz_server.model import Caller, CallerKind, Containment, Entity
+from authz_server.record import DecisionEvent
+from authz_server.verdict import Decision, Effect, Match, Reading, Reason, Verdict
+from tests.steps import NOW, credential, request
+
+CALLER = Caller(CallerKind.SOCKET, "unix")
+
+
+def event(verdict, req=None):
+    return DecisionEvent("d1", NOW, "digest", CALLER, req, verdict, 42)
+
+
+def test_a_record_names_rules_readings_and_remedy_of_a_decision():
+    """All parts of the verdict that explain it are there, as JSON."""
+    verdict = Verdict(
+        Decision.QUARANTINE,
+        Reason.CONTAINED,
+        rule="q",
+        action="read",
+        principal="spiffe://a/b",
+        matched=(Match("q", Effect.QUARANTINE), Match("e", Effect.DENY, "evaluation_error")),
+        would_have=(Match("s", Effect.DENY),),
+        readings=(Reading("calls", 9, 5),),
+        contain=(Containment(Entity("principal", ("spiffe://a/b",)), NOW + 60, "q"),),
+        alert="critical",
+        tags=("owasp:ASI03",),
+        degraded=True,
+    )
+    built = json.loads(json.dumps(record.build(event(verdict, request(path="/v1/x", credentials=(credential(),))))))
+    assert built["decision"] == "quarantine"
+    assert built["matched"] == [
+        {"rule": "q", "effect": "quarantine"},
+        {"rule": "e", "effect": "deny", "error": "evaluation_error"},
+    ]
+    assert built["would_have"] == [{"rule": "s", "effect": "deny"}]
+    assert built["readings"] == {"calls": {"value": 9, "limit": 5}}
+    assert built["contained"] == [{"scope": "principal", "until": NOW + 60, "rule": "q"}]
+    assert (built["alert"], built["tags"], built["degraded"]) == ("critical", ["owasp:ASI03"], True)
+    assert built["request"]["path"] == "/v1/x"
+    assert built["request"]["credentials"] == [credential().id]
+
+
+def test_a_record_holds_no_header_query_or_body():
+    """Secrets travel in those."""
+    req = request(
+        headers={"authorization": "Bearer s3cr3t"}, query="token=s3cr3t", body=b"s3cr3t", raw_path="/v1/x?token=s3cr3t"
+    )
+    assert "s3cr3t" not in json.dumps(record.build(event(Verdict(Decision.ALLOW, Reason.OK), req)))
+
+
+def test_an_undecodable_request_has_a_record_too():
+    """Without the request's part."""
+    built = record.build(event(Verdict(Decision.DENY, Reason.DECODE_ERROR, detail="path_dot_segment")))
+    assert (built["reason"], built["detail"], "request" in built) == ("decode_error", "path_dot_segment", False)
