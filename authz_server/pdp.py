@@ -34,6 +34,7 @@ _WINS: Final = {
     Effect.QUARANTINE: (Decision.QUARANTINE, Reason.CONTAINED),
 }
 _ALERTS: Final = ("", "low", "medium", "high", "critical")
+_READINGS: Final = Verdict._fields.index("readings")
 _ERROR_REASONS: Final = {"state_unavailable": Reason.STATE_UNAVAILABLE}
 
 
@@ -103,7 +104,7 @@ def begin(
             return Decided(_refuse(step, Reason.DECODE_ERROR, fault))
     candidates = snapshot.rules.candidates(key_of(step))
     early = candidates.early.evaluate(step)
-    hits = candidates.hits(step) if candidates.plans else ()
+    hits = candidates.hits(step)
     if candidates.later.rules:
         return Pending(step, candidates, early, hits, flags)
     return Decided(_combine(step, candidates, (early,)), hits)
@@ -161,6 +162,22 @@ def _read_body(step: Step) -> str:
 
 
 def _combine(step: Step, candidates: Candidates, parts: tuple[Findings, ...], *, degraded: bool = False) -> Verdict:
+    limits = candidates.limits.get
+    readings = tuple([Reading(name, value, limits(name)) for name, value in step.readings.items()])
+    usual = parts[0] is candidates.early.fixed and (len(parts) == 1 or parts[1] is candidates.later.fixed)
+    if not usual or degraded:
+        return _weigh(step, parts, readings, degraded=degraded)
+    # The usual step, on which no condition holds, differs from the last one of its candidates in its readings only.
+    plain = candidates.plain
+    if plain is None:
+        plain = _weigh(step, parts, readings, degraded=False)
+        if not plain.contain:  # an end in time is not to be remembered
+            candidates.plain = plain
+        return plain
+    return Verdict._make((*plain[:_READINGS], readings, *plain[_READINGS + 1 :]))
+
+
+def _weigh(step: Step, parts: tuple[Findings, ...], readings: tuple[Reading, ...], *, degraded: bool) -> Verdict:
     enforced = [outcome for part in parts for outcome in part.enforced]
     shadowed = [outcome for part in parts for outcome in part.shadowed]
     granted = False
@@ -190,7 +207,7 @@ def _combine(step: Step, candidates: Candidates, parts: tuple[Findings, ...], *,
         would_have=tuple(Match(outcome.rule.name, outcome.rule.effect, outcome.error) for outcome in shadowed)
         if shadowed
         else (),
-        readings=tuple(Reading(name, value, candidates.limit_of(name)) for name, value in step.readings.items()),
+        readings=readings,
         contain=_containments(step, enforced) if decision is Decision.QUARANTINE else (),
         alert=max((outcome.rule.alert for outcome in enforced if not outcome.error), key=_ALERTS.index, default=""),
         tags=tuple(dict.fromkeys(tag for outcome in enforced if not outcome.error for tag in outcome.rule.tags)),

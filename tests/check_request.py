@@ -34,49 +34,21 @@ def check_request(
 ) -> bytes:
     """Give the bytes of one HTTP check.
 
-    Args:
-        method: the request's method.
-        path: with query.
-        headers: a mapping, or lines with repeats; values may be bytes in the raw form.
-        body: when given, it is sent with a matching `content-length` (unless `headers` has one) and
-            `x-envoy-auth-partial-body`.
-        host: the authority.
-        principal: `source.principal`.
-        certificate: `source.certificate`, already escaped.
-        source: IP address of the peer; `""` for a pipe.
-        destination: local IP address.
-        destination_principal: `destination.principal`.
-        context: `context_extensions`.
-        metadata: `metadata_context.filter_metadata` by namespace.
-        raw_headers: send `header_map` (`encode_raw_headers`) instead of the map `headers`.
-        pseudo_headers: send `:method`, `:path`, `:authority` and `:scheme` among the headers.
-        partial_body: value of `x-envoy-auth-partial-body`; `""` leaves it out.
-        body_as_text: send `body` instead of `raw_body` (no `pack_as_bytes`).
-        protocol: such as `HTTP/1.1`.
-        stream_id: Envoy's id of the stream.
+    `headers` may be lines with repeats, and bytes in the raw form (`raw_headers`: `header_map` instead of the map). A
+    `body` brings a matching `content-length`, unless `headers` has one, and `x-envoy-auth-partial-body`, unless
+    `partial_body` is empty. An empty `source` is a pipe.
     """
     message = CheckRequest()
     attributes = message.attributes
-    _fill_peer(attributes.source, source, 40001)
-    attributes.source.principal = principal
-    attributes.source.certificate = certificate
-    _fill_peer(attributes.destination, destination, 8443)
-    attributes.destination.principal = destination_principal
+    _fill_peer(attributes.source, source, 40001, principal, certificate)
+    _fill_peer(attributes.destination, destination, 8443, destination_principal)
     attributes.request.time.seconds = 1_790_000_000
     http = attributes.request.http
     http.id, http.method, http.path, http.host = stream_id, method, path, host
     http.scheme, http.protocol = "https", protocol
     lines = list(headers.items()) if isinstance(headers, Mapping) else list(headers)
     if body is not None:
-        if not any(name.lower() == "content-length" for name, _ in lines):
-            lines.append(("content-length", str(len(body))))
-        if partial_body:
-            lines.append(("x-envoy-auth-partial-body", partial_body))
-        if body_as_text:
-            http.body = body.decode()
-        else:
-            http.raw_body = body
-        http.size = len(body)
+        lines += _fill_body(http, body, {name.lower() for name, _ in lines}, partial_body, as_text=body_as_text)
     if pseudo_headers:
         lines = [(":authority", host), (":path", path), (":method", method), (":scheme", "https"), *lines]
     _fill_headers(http, lines, raw=raw_headers)
@@ -89,19 +61,30 @@ def check_request(
 def tcp_check_request(principal: str = "", sni: str = "", source: str = "10.1.2.3") -> bytes:
     """Give the bytes of a check of the network filter, which has no `request`."""
     message = CheckRequest()
-    _fill_peer(message.attributes.source, source, 40001)
-    message.attributes.source.principal = principal
+    _fill_peer(message.attributes.source, source, 40001, principal)
     _fill_peer(message.attributes.destination, "10.9.8.7", 5432)
     message.attributes.destination.service = sni
     return message.SerializeToString()
 
 
-def _fill_peer(peer: Any, address: str, port: int) -> None:
+def _fill_peer(peer: Any, address: str, port: int, principal: str = "", certificate: str = "") -> None:
     if address:
         peer.address.socket_address.address = address
         peer.address.socket_address.port_value = port
     else:
         peer.address.pipe.path = "/run/peer.sock"
+    peer.principal, peer.certificate = principal, certificate
+
+
+def _fill_body(http: Any, body: bytes, names: set[str], partial: str, *, as_text: bool) -> list[tuple[str, str]]:
+    """Fill the body, and give the headers that come with it."""
+    if as_text:
+        http.body = body.decode()
+    else:
+        http.raw_body = body
+    http.size = len(body)
+    lines = [] if "content-length" in names else [("content-length", str(len(body)))]
+    return [*lines, ("x-envoy-auth-partial-body", partial)] if partial else lines
 
 
 def _fill_headers(http: Any, lines: list[tuple[str, str | bytes]], *, raw: bool) -> None:

@@ -100,7 +100,7 @@ class Decoder:
         body, state = self._body(http, method, headers, upgrade, context)
         source, destination = attributes.source, attributes.destination
         principal, certificate, local = peer_texts(source, destination)
-        return Request(
+        return Request(  # by position, in the order of the class: by name it takes three times as long
             "http",
             method,
             path,

@@ -126,6 +126,12 @@ class Flow:
         with self._lock:
             return FlowCounts(self._calls, self._answered, self._batches, self._cancelled, self._late, faults)
 
+    @property
+    def idle(self) -> bool:
+        """Whether all that arrived has been answered."""
+        with self._lock:
+            return self._calls == self._answered
+
     def wait_quiet(self, seconds: float) -> bool:
         """Wait until all is answered and nothing has happened for `QUIET_S`; false when `seconds` were not enough."""
         end = time.monotonic() + seconds

@@ -12,7 +12,6 @@ from concurrent import futures
 from typing import Any, Final
 
 import grpc
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from authz_server.errors import ConfigError, Fault
 from authz_server.listeners.base import (
@@ -36,8 +35,7 @@ from authz_server.listeners.doors import (
     sidecar_identity,
     token_matches,
 )
-from authz_server.listeners.grpcio_health import AdmittedHealth
-from authz_server.listeners.health import SERVICES
+from authz_server.listeners.grpcio_health import GrpcioHealth
 from authz_server.listeners.socketfile import SocketFile
 from authz_server.model import Call, Caller
 
@@ -49,6 +47,8 @@ MAX_AGE_MS: Final = 300_000
 """A connection's age, after which gRPC asks the caller to open a new one: a removed anchor or caller is out within it."""
 MAX_AGE_GRACE_MS: Final = 30_000
 """How long calls of an aged connection may still take."""
+_CANCEL_S: Final = 1.0
+"""How long grpcio may take to cancel what is left."""
 NO_DEADLINE_S: Final = 10_000_000.0
 """What grpcio reports without a deadline lies far above (the end of its clock)."""
 
@@ -86,13 +86,12 @@ class GrpcioListener:
         self.certificates = CertificateFiles(door.tls) if door.tls else None
         """The TLS files, whose `error` belongs into the readiness detail."""
         self._socket = SocketFile(door.socket_path, door.group) if door.socket_path else None
-        self._health = AdmittedHealth(self._admits)
+        self._health = GrpcioHealth(self._admits)
         self._server: grpc.Server | None = None
         self._pool: futures.ThreadPoolExecutor | None = None
         self._caller: Caller | None = None
         self._address = door.address
         self._stopping = threading.Lock()
-        self.set_serving(serving=False)
 
     @property
     def address(self) -> str:
@@ -110,7 +109,7 @@ class GrpcioListener:
         server: Any = grpc.server(pool, options=self._options(), maximum_concurrent_rpcs=MAX_CONCURRENT_RPCS)
         handler = grpc.unary_unary_rpc_method_handler(self._check)
         server.add_registered_method_handlers(CHECK_SERVICE, {"Check": handler})
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        self._health.add_to(server)
         try:
             port = self._bind(server)
         except ConfigError:
@@ -125,9 +124,7 @@ class GrpcioListener:
 
     def set_serving(self, serving: bool) -> None:  # noqa: FBT001 - the one thing that it says
         """Switch the health that Check and Watch report."""
-        response = health_pb2.HealthCheckResponse
-        for service in SERVICES:
-            self._health.set(service, response.SERVING if serving else response.NOT_SERVING)
+        self._health.set_serving(serving)
 
     def stop(self, grace_s: float) -> None:
         """Drain and close; see `Listener.stop`."""
@@ -138,13 +135,11 @@ class GrpcioListener:
         if self._socket:
             self._socket.withdraw()
         # Callers that have not noticed the health yet are answered for half of the time; then GOAWAY turns them away,
-        # and the rest of the time is for what is in flight. Health watchers do not end by themselves and are cut.
+        # and the rest of the time is for what is in flight.
         self._flow.wait_quiet(grace_s / 2)
-        ended = server.stop(grace_s / 2)
-        quiet = self._flow.wait_quiet(grace_s / 2)
-        server.stop(0)
-        ended.wait()
-        self._pool.shutdown(wait=quiet)  # a decision that hangs must not keep the stop waiting
+        self._health.close()
+        server.stop(grace_s / 2).wait(grace_s / 2 + _CANCEL_S)
+        self._pool.shutdown(wait=self._flow.idle)  # a decision that hangs must not keep the stop waiting
         if self._socket:
             self._socket.release()
 

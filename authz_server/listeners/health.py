@@ -23,9 +23,9 @@ MAX_HEALTH_REQUEST: Final = 1024
 """Bytes; a service's name and its tag."""
 
 _Response = health_pb2.HealthCheckResponse
-_SERVING: Final[bytes] = _Response(status=_Response.SERVING).SerializeToString()
-_NOT_SERVING: Final[bytes] = _Response(status=_Response.NOT_SERVING).SerializeToString()
-_UNKNOWN: Final[bytes] = _Response(status=_Response.SERVICE_UNKNOWN).SerializeToString()
+SERVING: Final[bytes] = _Response(status=_Response.SERVING).SerializeToString()
+NOT_SERVING: Final[bytes] = _Response(status=_Response.NOT_SERVING).SerializeToString()
+UNKNOWN: Final[bytes] = _Response(status=_Response.SERVICE_UNKNOWN).SerializeToString()
 
 SENT: Final = 0
 FULL: Final = 1
@@ -62,7 +62,7 @@ class HealthBoard:
         """The serialised status of `service`; None when it is not known (NOT_FOUND)."""
         if service not in SERVICES:
             return None
-        return _SERVING if self._serving else _NOT_SERVING
+        return SERVING if self._serving else NOT_SERVING
 
     def watch(self, stream: int, service: str) -> bool:
         """Keep `stream` informed about `service` (SERVICE_UNKNOWN for ever when it is not known); false when full."""
@@ -99,10 +99,10 @@ class HealthBoard:
             return list(self._told)
 
     def _tell(self) -> None:
-        status = _SERVING if self._serving else _NOT_SERVING
+        status = SERVING if self._serving else NOT_SERVING
         self._unsent = False
         for stream, told in list(self._told.items()):
-            due = _UNKNOWN if stream in self._unknown else status
+            due = UNKNOWN if stream in self._unknown else status
             if told == due:
                 continue
             result = self._send(stream, due)

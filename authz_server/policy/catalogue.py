@@ -118,7 +118,8 @@ class Catalogue:
         """Classify a decoded request; `unclassified` when no entry fits."""
         headers = request.headers
         if "x-http-method-override" in headers or "x-http-method" in headers or "x-method-override" in headers:
-            # The upstream would do something else than what is classified here.
+            # The upstream would do something else than what is classified here. Decoded requests never have one of these;
+            # requests that were built for a test or out of a trace may.
             return Classified(self.unclassified, NO_CAPTURES, "method_override")
         if request.upgrade or request.protocol != "http" or request.method == "CONNECT":
             return self._classify_long_lived(request)

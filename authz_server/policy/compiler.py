@@ -17,8 +17,9 @@ from authz_server.policy.conditions import Conditions
 from authz_server.policy.entries import PolicyText, RuleEntry, SignalEntry
 from authz_server.policy.program import Program
 from authz_server.policy.rule import Key, Rule, Selector, compile_selector
-from authz_server.policy.ruletable import RuleTable, SignalPlan
+from authz_server.policy.ruletable import RuleTable
 from authz_server.policy.schema import parse_policy
+from authz_server.policy.signalplan import SignalPlan
 from authz_server.policy.tree import Where
 from authz_server.signals import Signal, SignalKind
 

@@ -30,9 +30,14 @@ class Findings(NamedTuple):
 
 
 class Phase:
-    """The candidate rules of one (action, principal, destination), before or after the signals are read."""
+    """The candidate rules of one (action, principal, destination), before or after the signals are read.
 
-    __slots__ = ("_chunks", "_fixed", "_loose", "_shadow", "rules")
+    Attributes:
+        fixed: what `evaluate` returns, this very object, for a step on which no condition holds.
+        rules: all of them.
+    """
+
+    __slots__ = ("_chunks", "_loose", "_shadow", "fixed", "rules")
 
     def __init__(self, rules: Sequence[Rule], shadow: frozenset[str], combiner: Combiner) -> None:
         """Compile the phase.
@@ -45,7 +50,7 @@ class Phase:
         self.rules = tuple(rules)
         self._shadow = shadow
         fixed = [rule for rule in rules if rule.when is None and rule.dynamic is None]
-        self._fixed = self._sorted([Outcome(rule) for rule in fixed])
+        self.fixed = self._sorted([Outcome(rule) for rule in fixed])
         self._loose = tuple(rule for rule in rules if rule.when is None and rule.dynamic is not None)
         conditional = [rule for rule in rules if rule.when is not None]
         chunks = [tuple(conditional[start : start + CHUNK]) for start in range(0, len(conditional), CHUNK)]
@@ -63,7 +68,7 @@ class Phase:
 
     def evaluate(self, step: Step) -> Findings:
         """Evaluate all rules of the phase for one step."""
-        found: list[Outcome] = [Outcome(rule) for rule in self._loose if rule.touches(step)]
+        found = [Outcome(rule) for rule in self._loose if rule.touches(step)] if self._loose else []
         for rules, program in self._chunks:
             values: Any = program.value(step) if program is not None else EVALUATION_ERROR
             if values is EVALUATION_ERROR:
@@ -92,9 +97,9 @@ class Phase:
 
     def _with_fixed(self, found: list[Outcome]) -> Findings:
         if not found:
-            return self._fixed
+            return self.fixed
         extra = self._sorted(found)
-        return Findings(self._fixed.enforced + extra.enforced, self._fixed.shadowed + extra.shadowed)
+        return Findings(self.fixed.enforced + extra.enforced, self.fixed.shadowed + extra.shadowed)
 
 
 def _evaluate_one(rule: Rule, step: Step, found: list[Outcome]) -> None:

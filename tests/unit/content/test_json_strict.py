@@ -153,7 +153,7 @@ def test_nodes():
 
 def test_size_codes_name_bounds_only():
     """Callers tell "too much" from "malformed" by these codes."""
-    assert SIZE_CODES == {"json_too_large", "json_too_deep", "json_too_many_nodes", "json_too_many_items"}
+    assert {"json_too_large", "json_too_deep", "json_too_many_nodes", "json_too_many_items"} == SIZE_CODES
 
 
 @pytest.mark.parametrize(

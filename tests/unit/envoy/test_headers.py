@@ -75,8 +75,20 @@ def test_names_are_lowered():
 
 @pytest.mark.parametrize(
     "name",
-    ["content-type", "content-length", "content-encoding", "transfer-encoding", "txn-token", "x-request-id", "origin"]
-    + ["grpc-timeout", "x-envoy-auth-partial-body", "host", "upgrade", "dpop"],
+    [
+        "content-type",
+        "content-length",
+        "content-encoding",
+        "transfer-encoding",
+        "txn-token",
+        "x-request-id",
+        "origin",
+        "grpc-timeout",
+        "x-envoy-auth-partial-body",
+        "host",
+        "upgrade",
+        "dpop",
+    ],
 )
 @BOTH
 def test_joined_lines_of_headers_that_occur_once(name, raw):

@@ -146,8 +146,23 @@ def test_grpc_paths(raw):
 
 @pytest.mark.parametrize(
     "raw",
-    ["/", "/pkg.Svc", "/pkg.Svc/", "/pkg.Svc/Method/", "/pkg.Svc/Method?x", "//Method", "/pkg..Svc/M", "/.Svc/M"]
-    + ["/pkg.Svc/Me%74hod", "/pkg.Svc/Method\n", "/a/b/c", "/1pkg.Svc/M", "/pkg.Svc/M-x", "", "pkg.Svc/M"],
+    [
+        "/",
+        "/pkg.Svc",
+        "/pkg.Svc/",
+        "/pkg.Svc/Method/",
+        "/pkg.Svc/Method?x",
+        "//Method",
+        "/pkg..Svc/M",
+        "/.Svc/M",
+        "/pkg.Svc/Me%74hod",
+        "/pkg.Svc/Method\n",
+        "/a/b/c",
+        "/1pkg.Svc/M",
+        "/pkg.Svc/M-x",
+        "",
+        "pkg.Svc/M",
+    ],
 )
 def test_other_paths_are_not_grpc(raw):
     """Anything but service and method is refused."""

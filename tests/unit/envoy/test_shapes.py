@@ -81,8 +81,19 @@ def test_headers_that_occur_once(name):
 
 @pytest.mark.parametrize(
     "name",
-    ["x_api_key", "x-api_key", "x.api.key", "content_length", "content.type", "txn_token", "x_request_id", "mcp_name"]
-    + ["x_envoy_auth_partial_body", "x_forwarded_client_cert", "proxy_authorization"],
+    [
+        "x_api_key",
+        "x-api_key",
+        "x.api.key",
+        "content_length",
+        "content.type",
+        "txn_token",
+        "x_request_id",
+        "mcp_name",
+        "x_envoy_auth_partial_body",
+        "x_forwarded_client_cert",
+        "proxy_authorization",
+    ],
 )
 def test_imitations_by_punctuation(name):
     """CGI variables know no difference between `-`, `_` and `.`."""

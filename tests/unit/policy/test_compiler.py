@@ -5,9 +5,11 @@ import textwrap
 import pytest
 
 from authz_server.errors import PolicyError
+from authz_server.model import Action
 from authz_server.policy.compiler import DEFAULT_COUNT_CAP, DEFAULT_DISTINCT_CAP, compile_policy
+from authz_server.policy.facts import Step
 from authz_server.policy.rule import Key
-from tests.steps import AGENT, KEYED, policy
+from tests.steps import AGENT, KEYED, NOW, policy, principal, request
 
 HEAD = """
     version: 1
@@ -26,6 +28,9 @@ HEAD = """
 """
 
 
+STEP = Step(request(), principal(), Action("read", "read", "", "medium"), {"thing": "7"}, NOW)
+
+
 def faults(more, head=HEAD):
     with pytest.raises(PolicyError) as caught:
         policy(head + more)
@@ -35,7 +40,7 @@ def faults(more, head=HEAD):
 def caps(more):
     snapshot = policy(HEAD + more)
     candidates = snapshot.rules.candidates(Key(snapshot.catalogue.actions["read"], AGENT, ""))
-    return {plan.signal.name: plan.signal.cap for plan in candidates.plans}
+    return {hit.signal.name: hit.signal.cap for hit in candidates.hits(STEP)}
 
 
 @pytest.mark.parametrize(
@@ -137,7 +142,7 @@ def test_a_changed_definition_of_a_signal_starts_afresh():
     def ids(text):
         snapshot = policy(text)
         candidates = snapshot.rules.candidates(Key(snapshot.catalogue.actions["read"], AGENT, ""))
-        return {plan.signal.name: plan.signal.id for plan in candidates.plans}
+        return {hit.signal.name: hit.signal.id for hit in candidates.hits(STEP)}
 
     rule = "      - {name: a, when: signals.calls > 3, then: deny}\n"
     assert ids(HEAD + rule) == ids(HEAD + rule.replace("3", "30"))

@@ -155,5 +155,4 @@ def test_the_lowest_limit_of_a_candidate_is_reported():
     )
     snapshot = policy(text)
     candidates = snapshot.rules.candidates(Key(snapshot.catalogue.actions["read"], AGENT, ""))
-    assert candidates.limit_of("calls") == 4
-    assert candidates.limit_of("things") is None
+    assert candidates.limits == {"calls": 4}

@@ -32,7 +32,7 @@ def test_the_example_policy_is_read_without_a_fault():
         ("catalogue.yaml", "signals.credential_users.per")
     ]
     text = parsed.text
-    assert (len(text.facts), len(text.actions), len(text.signals), len(text.rules)) == (2, 10, 6, 15)
+    assert (len(text.facts), len(text.actions), len(text.signals), len(text.rules)) == (2, 10, 6, 17)
     assert text.vars["agents"] == ("spiffe://corp.example/ns/agents/**",)
     assert text.actions[1].match.host == ("crm.corp.example",)
     assert text.rules[-1].on_state_error == "skip"
