@@ -1,27 +1,24 @@
-"""The composition root: builds everything, starts threads, drains and stops. The only file that knows every part."""
+"""The composition root: builds every part, starts and joins the threads, drains and stops."""
 
 import logging
 import signal
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from threading import Event
-from typing import Any, Final
+from typing import Final
 
 from authz_server import assembly
 from authz_server.audit.queue import AuditQueue
 from authz_server.audit.sinks import JsonLinesSink, NullSink
-from authz_server.config import Config, Listen
-from authz_server.engine import Engine
-from authz_server.envoy.encode import DENIED_503
-from authz_server.errors import ConfigError, Fault
+from authz_server.config import Config
+from authz_server.doorway import build_listener
+from authz_server.errors import ConfigError, Fault, PolicyError, StateUnavailableError
 from authz_server.identity.svid import SvidVerifier
-from authz_server.listeners.base import Listener
-from authz_server.listeners.doors import Door, ServerTls, read_tokens
 from authz_server.listeners.probe import ProbeServer, Readiness
-from authz_server.listeners.threads import start_thread
-from authz_server.sources.files import read_policies
-from authz_server.sources.reload import Reloader, ReloadOutcome, Watcher
+from authz_server.listeners.threads import join_all, start_thread
+from authz_server.policy.compiler import Snapshot
+from authz_server.sources.files import read_directory, read_file
+from authz_server.sources.reload import Reloader, ReloadOutcome
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -29,10 +26,11 @@ TICK_S: Final = 0.1
 """How often deferred measurements and containments are stored."""
 GRACE_S: Final = 10.0
 """After the drain: how long answers in flight may take."""
+JOIN_S: Final = 5.0
 
 
 class Server:
-    """A whole server; `start`, then `wait`, then `stop`."""
+    """A whole server: build it, `start`, `wait`, `stop`."""
 
     def __init__(self, config: Config) -> None:
         """Build every part; nothing listens yet.
@@ -42,16 +40,176 @@ class Server:
             PolicyError: there is no valid policy to start with.
         """
         self.config = config
+        _warn(config)
         keyed = assembly.build_keyed_hash(config)
-        self.policy = assembly.PolicyHolder(keyed, config.shared_sources, read_policies(config.policies), assembly.clock())
+        self.policy = assembly.PolicyHolder(keyed, config.shared_sources)
+        self._policy_files: Reloader[Snapshot] = Reloader(
+            [config.policies],
+            lambda: read_directory(config.policies),
+            self.policy.compile,
+            self.policy.publish,
+            self._reloaded,
+            clock=assembly.clock,
+            name="policy",
+        )
+        first = self._policy_files.load_now()
+        if not first.ok:
+            raise PolicyError(
+                first.faults or [Fault(str(config.policies), 0, "", f"cannot be compiled: {first.error}")]
+            )
+        self.verifier = assembly.build_verifier(config)
         self.store = assembly.build_store(config, keyed)
         self.audit = AuditQueue(_sink(config), block=config.audit.on_full == "block", sleep=time.sleep)
-        self.engine: Engine = assembly.build_engine(config, keyed, self.policy, self.store, self.audit.submit)
-        self.verifier: SvidVerifier | None = assembly.build_verifier(config)
-        self.listeners: list[Listener] = [self._listener(listen) for listen in config.listen]
+        self.engine = assembly.build_engine(
+            config, keyed, self.policy, self.store, self.audit.submit, verifier=self.verifier
+        )
+        self._bundles = [
+            path for domain in config.trust.domains for path in (domain.bundle, domain.intermediates) if path
+        ]
+        self._bundle_files: Reloader[SvidVerifier | None] = Reloader(
+            self._bundles,
+            lambda: {str(path): read_file(path) for path in self._bundles},
+            lambda _: assembly.build_verifier(config),
+            self._trust,
+            self._reloaded,
+            clock=assembly.clock,
+            name="bundles",
+        )
+        self.listeners = [
+            build_listener(listen, config, self.engine.decide, lambda: self.verifier) for listen in config.listen
+        ]
         self.draining = False
         self._stopping = Event()
-        self._stack = ExitStack()
-        self._last_failure: ReloadOutcome | None = None
-        _warn_of_defaults(config)
-'''
+        self._parts = ExitStack()
+
+    def start(self) -> None:
+        """Listen and serve.
+
+        Raises:
+            ConfigError: an address, a socket's directory or a certificate cannot be used.
+        """
+        writer = start_thread("audit", self.audit.run)
+        self._parts.callback(join_all, [writer], JOIN_S)
+        self._parts.callback(self.audit.stop)
+        self._parts.callback(self.store.close)
+        ticker = start_thread("tick", self._tick)
+        self._parts.callback(join_all, [ticker], JOIN_S)
+        self._parts.callback(self._stopping.set)
+        for listener in self.listeners:
+            listener.start()
+            self._parts.callback(listener.stop, GRACE_S)
+            LOG.info("listening on %s", listener.address)
+        if self.config.probes:
+            probe = ProbeServer(self.config.probes, self.readiness)
+            probe.start()
+            self._parts.callback(probe.stop)
+            LOG.info("probes on %s", probe.address)
+        for reloader in (self._policy_files, self._bundle_files) if self._bundles else (self._policy_files,):
+            reloader.start()
+            self._parts.callback(reloader.stop)
+        for listener in self.listeners:
+            listener.set_serving(True)
+        LOG.info("serving policy %s with state %s", self.policy.current.digest, self.config.state.partition(":")[0])
+
+    def drain(self) -> None:
+        """Say NOT_SERVING and go on serving for the configured time, so that proxies move away first."""
+        self.draining = True
+        for listener in self.listeners:
+            listener.set_serving(False)
+        LOG.info("draining for %.1f s", self.config.drain)
+        time.sleep(self.config.drain)
+
+    def stop(self) -> None:
+        """Answer what is in flight, close everything, the last started first; the decision log is written out last."""
+        self._parts.close()
+        LOG.info("stopped")
+
+    def readiness(self) -> Readiness:
+        """Whether proxies should ask this replica, and what an operator should know."""
+        now = assembly.clock()
+        failing = self._policy_files.failing_since
+        stale = failing is not None and now - failing > self.policy.current.max_policy_age
+        detail: dict[str, object] = {
+            "policy_digest": self.policy.current.digest,
+            "policy_reload": "failing" if failing is not None else "ok",
+            "policy_stale": stale,
+            "bundles": "failing" if self._bundle_files.failing_since is not None else "ok",
+            "state": self._state(),
+            "audit_dropped": self.audit.dropped + self.audit.failed,
+            "draining": self.draining,
+        }
+        return Readiness(not self.draining, detail)
+
+    def _state(self) -> str:
+        try:
+            self.store.ping()
+        except StateUnavailableError as error:
+            return error.code
+        return "ok"
+
+    def _tick(self) -> None:
+        while not self._stopping.wait(TICK_S):
+            try:
+                self.engine.tick()
+            except Exception:  # the next tick tries again; without the thread nothing would be stored any more
+                LOG.exception("a tick failed")
+
+    def _trust(self, verifier: SvidVerifier | None) -> None:
+        trust = assembly.build_trust(self.config, verifier)
+        self.verifier = verifier
+        self.engine.trust = trust
+
+    def _reloaded(self, outcome: ReloadOutcome) -> None:
+        if outcome.ok:
+            if not outcome.unchanged:
+                LOG.info("loaded: digest %s", outcome.digest[:16])
+            return
+        for fault in outcome.faults:
+            LOG.error("%s", fault)
+        what = f"{len(outcome.faults)} faults" if outcome.faults else outcome.error
+        LOG.error("reload refused (%s); the last good one stays in force", what)
+
+
+def _sink(config: Config) -> JsonLinesSink | NullSink:
+    if not config.audit.file:
+        return NullSink()
+    try:
+        return JsonLinesSink(config.audit.file)
+    except OSError as error:
+        raise ConfigError([Fault(config.audit.file, 0, "audit.file", error.strerror or "cannot be opened")]) from None
+
+
+def _warn(config: Config) -> None:
+    """Say loudly what this configuration does not check."""
+    if not config.trust.domains:
+        LOG.warning(
+            "trust.domains is not set: source.principal is believed as Envoy sends it, certificates are not validated"
+        )
+    for listen in config.listen:
+        if listen.insecure_plaintext:
+            LOG.warning("%s is open to everybody who reaches it (insecure_plaintext)", listen.address)
+    if config.state == "memory" and config.replicas > 1:
+        LOG.warning("state: memory is not shared: %d replicas each count for themselves", config.replicas)
+    if not config.audit.file:
+        LOG.warning("audit.file is not set: decisions leave no record")
+
+
+def run(config: Config) -> None:
+    """Serve until SIGTERM or SIGINT, then drain and stop.
+
+    Raises:
+        ConfigError: a setting cannot be used.
+        PolicyError: there is no valid policy to start with.
+    """
+    done = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: done.set())
+    server = Server(config)
+    try:
+        server.start()
+        # A wait without a limit would not return to the interpreter, and signal handlers would not run.
+        while not done.wait(1.0):
+            pass
+        server.drain()
+    finally:
+        server.stop()

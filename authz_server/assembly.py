@@ -134,6 +134,11 @@ def build_trust(config: Config, verifier: SvidVerifier | None) -> Trust:
     return Trust(authenticator, callers)
 
 
+def max_message(config: Config) -> int:
+    """Bytes of a check above which it is denied: the body, twice Envoy's header limit, certificate and metadata."""
+    return config.max_body + (192 << 10)
+
+
 def build_decoder(config: Config, keyed: KeyedHash) -> Decoder:
     """The decoder of checks.
 
@@ -141,8 +146,7 @@ def build_decoder(config: Config, keyed: KeyedHash) -> Decoder:
         ConfigError: a credential source is listed twice.
     """
     sources = tuple(CredentialSource(source.header, source.scheme) for source in config.credential_sources)
-    # Body, twice Envoy's header limit (fields, and again inside metadata), certificate and metadata.
-    settings = DecodeSettings(keyed, sources, config.max_body, config.max_body + (192 << 10))
+    settings = DecodeSettings(keyed, sources, config.max_body, max_message(config))
     try:
         return Decoder(settings)
     except ValueError as error:
@@ -178,40 +182,39 @@ class PolicyHolder:
     """The snapshot in force: read by every batch, replaced as a whole.
 
     Attributes:
-        current: the snapshot.
-        loaded_at: Unix time of the last replacement.
+        current: the snapshot; there is none before the first `publish`.
     """
 
-    def __init__(
-        self, keyed: KeyedHash, shared_sources: tuple[str, ...], files: Mapping[str, bytes], now: float
-    ) -> None:
-        """Compile the first snapshot.
+    current: Snapshot
 
-        Raises:
-            PolicyError: with every fault.
-        """
+    def __init__(self, keyed: KeyedHash, shared_sources: tuple[str, ...]) -> None:
         self._keyed = keyed
         self._shared_sources = shared_sources
-        self.current = self.compile(files)
-        self.loaded_at = now
 
     def compile(self, files: Mapping[str, bytes]) -> Snapshot:
-        """Compile aside; warmed with what the present snapshot was asked for.
+        """Compile aside, warmed with what the snapshot in force was asked for.
 
         Raises:
             PolicyError: with every fault.
         """
-        return compile_policy(files, self._keyed, self._shared_sources)
+        snapshot = compile_policy(files, self._keyed, self._shared_sources)
+        if hasattr(self, "current"):
+            snapshot.warm_like(self.current)
+        return snapshot
 
-    def publish(self, snapshot: Snapshot, now: float) -> None:
+    def publish(self, snapshot: Snapshot) -> None:
         """Decide by this snapshot from the next batch on."""
-        snapshot.warm_like(self.current)
         self.current = snapshot
-        self.loaded_at = now
 
 
 def build_engine(
-    config: Config, keyed: KeyedHash, policy: PolicyHolder, store: Store, submit: Callable[[DecisionEvent], None]
+    config: Config,
+    keyed: KeyedHash,
+    policy: PolicyHolder,
+    store: Store,
+    submit: Callable[[DecisionEvent], None],
+    *,
+    verifier: SvidVerifier | None,
 ) -> Engine:
     """The engine of the configuration.
 
@@ -234,16 +237,17 @@ def build_engine(
         submit=submit,
         replicas=config.replicas,
     )
-    return Engine(ports, build_trust(config, build_verifier(config)))
+    return Engine(ports, build_trust(config, verifier))
 
 
-def peer_caller(verifier: SvidVerifier | None) -> Callable[[bytes], Caller]:
-    """How an mTLS listener turns its peer's certificate (PEM) into a caller."""
+def peer_caller(verifier: Callable[[], SvidVerifier | None]) -> Callable[[bytes], Caller]:
+    """How an mTLS listener turns its peer's certificate (PEM) into a caller, by the verifier of the moment."""
 
     def caller(pem: bytes) -> Caller:
-        if verifier is None:
+        known = verifier()
+        if known is None:
             return Caller(CallerKind.MTLS, "", valid=False, reason="caller_untrusted")
-        found = verifier.verify_pem(pem, clock())
+        found = known.verify_pem(pem, clock())
         if isinstance(found, Principal):
             return Caller(CallerKind.MTLS, found.id)
         return Caller(CallerKind.MTLS, "", valid=False, reason=found.reason)

@@ -221,10 +221,16 @@ def demo(
         _errors.print(f"error: the demo needs more packages ({error.name}): pip install 'authz-server[demo]'")
         raise typer.Exit(EXIT_USAGE) from None
     try:
-        raise typer.Exit(run_demo(Console(), keep=keep, pace_s=pace))
+        raise typer.Exit(run_demo(_wide_console(), keep=keep, pace_s=pace))
     except DemoError as error:
         _errors.print(f"[bold red]error:[/] {error}")
         raise typer.Exit(EXIT_FAULTY) from None
+
+
+def _wide_console() -> Console:
+    """A console for tables: as wide as the terminal, and wide enough when there is none."""
+    console = Console()
+    return console if console.is_terminal else Console(width=124)
 
 
 def _log(level: str) -> None:

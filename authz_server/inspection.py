@@ -14,7 +14,7 @@ from authz_server.keyhash import KeyedHash
 from authz_server.model import Call, Caller, CallerKind
 from authz_server.policy.compiler import Snapshot, compile_policy
 from authz_server.record import DecisionEvent
-from authz_server.sources.files import read_policies
+from authz_server.sources.files import read_directory
 from authz_server.state.memory import MemoryStore
 from authz_server.verdict import Decision
 
@@ -33,7 +33,7 @@ def lint_policy(directory: Path) -> LintReport:
         PolicyError: with every fault.
     """
     # No step is decided here, so any secret does: `enforce` shares do not show.
-    snapshot = compile_policy(read_policies(directory), KeyedHash(bytes(16)))
+    snapshot = compile_policy(read_directory(directory), KeyedHash(bytes(16)))
     return LintReport(snapshot.warnings, _summary(snapshot))
 
 
@@ -64,9 +64,13 @@ def check_request(config: Config, data: bytes, console: Console, *, as_json: boo
         message = f"{error.code}: expected envoy.service.auth.v3.CheckRequest, binary or as JSON"
         raise ConfigError([Fault("request", 0, "", message)]) from None
     keyed = assembly.build_keyed_hash(config)
-    policy = assembly.PolicyHolder(keyed, config.shared_sources, read_policies(config.policies), assembly.clock())
+    policy = assembly.PolicyHolder(keyed, config.shared_sources)
+    policy.publish(policy.compile(read_directory(config.policies)))
+    verifier = assembly.build_verifier(config)
     events: list[DecisionEvent] = []
-    engine = assembly.build_engine(config, keyed, policy, MemoryStore(keyed, assembly.clock_ms), events.append)
+    engine = assembly.build_engine(
+        config, keyed, policy, MemoryStore(keyed, assembly.clock_ms), events.append, verifier=verifier
+    )
     # As the socket of a proxy on this machine would ask: there is nobody else whose word could be checked.
     engine.decide([Call(payload, Caller(CallerKind.SOCKET, "command line"), None)])
     built = record.build(events[0])

@@ -53,13 +53,16 @@ def ours(address, policy, state, ca, audit):
     text = f"state: {state}\ntrust: {{domains: [{{name: corp.example, bundle: {ca}}}]}}\n".encode()
     config = load_config("bench.yaml", text, {})
     keyed = assembly.build_keyed_hash(config)
-    holder = assembly.PolicyHolder(keyed, (), {"bench.yaml": policy.encode()}, time.time())
+    holder = assembly.PolicyHolder(keyed, ())
+    holder.publish(holder.compile({"bench.yaml": policy.encode()}))
     submit = deque(maxlen=1).append
     if audit:
         queue = AuditQueue(JsonLinesSink(audit), block=False, sleep=time.sleep)
         threading.Thread(target=queue.run, daemon=True).start()
         submit = queue.submit
-    engine = assembly.build_engine(config, keyed, holder, assembly.build_store(config, keyed), submit)
+    engine = assembly.build_engine(
+        config, keyed, holder, assembly.build_store(config, keyed), submit, assembly.build_verifier(config)
+    )
     numbers = itertools.count(10**15)
 
     def decide(calls):

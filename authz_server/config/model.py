@@ -42,6 +42,8 @@ class Listen(_Model):
     caller_token: FilePath | None = None
     mesh_sidecar: bool = False
     insecure_plaintext: bool = False
+    server: Literal["auto", "grpcio"] = "auto"
+    """`auto`: the native front where there is a wheel and no TLS, else grpcio."""
     group: str = ""
     """For a Unix socket: the group that may connect."""
 

@@ -150,6 +150,8 @@ class Servers:
             "--disable-hot-restart",
             "--log-level",
             "warning",
+            "--file-flush-interval-msec",
+            "100",
         ]
         program = self.start("envoy", command)
         self.wait("envoy", program, lambda: _http_ready(admin_port))
@@ -175,8 +177,8 @@ class Servers:
 
 def _http_ready(port: int) -> bool:
     with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
-        connection.sendall(b"GET /ready HTTP/1.0\r\n\r\n")
-        return connection.recv(64).startswith((b"HTTP/1.0 200", b"HTTP/1.1 200"))
+        connection.sendall(b"GET /ready HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n")
+        return connection.recv(64).startswith(b"HTTP/1.1 200")
     return False
 
 

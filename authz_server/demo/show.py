@@ -1,9 +1,9 @@
 """What a person sees of the demonstration: a live table and a summary."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import median, quantiles
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from rich.console import Console
 from rich.live import Live
@@ -16,14 +16,25 @@ _COLOURS: Final = {"allow": "green", "throttle": "yellow", "deny": "red", "quara
 
 def _columns() -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("#", justify="right")
-    table.add_column("agent")
-    table.add_column("identity")
-    table.add_column("step", max_width=46)
-    table.add_column("decision")
-    table.add_column("rule, or reason", max_width=24)
-    table.add_column("readings / limits", max_width=44)
+    table.add_column("#", justify="right", no_wrap=True, min_width=2)
+    table.add_column("identity", no_wrap=True, min_width=13)
+    table.add_column("step", no_wrap=True, overflow="ellipsis", max_width=48)
+    table.add_column("decision", no_wrap=True, min_width=10)
+    table.add_column("rule, or reason", no_wrap=True, min_width=18)
+    table.add_column("nearest limit", no_wrap=True, min_width=22)
     return table
+
+
+def _nearest(readings: Mapping[str, Any]) -> str:
+    """The reading that is closest to its limit, or furthest beyond it."""
+    limited = [
+        (reading["value"] / reading["limit"], name, reading) for name, reading in readings.items() if reading["limit"]
+    ]
+    if not limited:
+        return ""
+    _, name, reading = max(limited, key=lambda entry: entry[0])
+    beyond = reading["value"] > reading["limit"]
+    return f"{name} {reading['value']} {'>' if beyond else '≤'} {reading['limit']}"
 
 
 class Board:
@@ -51,20 +62,14 @@ class Board:
         step, record = seen.step, seen.record
         decision = str(record.get("decision", "?"))
         colour = _COLOURS.get(decision, "white")
-        agent = "[cyan]benign[/]" if step.agent == "benign" else "[magenta]intruder[/]"
-        readings = ", ".join(
-            f"{name} {reading['value']}" + (f"/{reading['limit']}" if reading["limit"] is not None else "")
-            for name, reading in record.get("readings", {}).items()
-            if reading["value"]
-        )
+        tint = "cyan" if step.agent == "benign" else "magenta"
         self._table.add_row(
             str(self._count),
-            agent,
-            step.principal.rpartition("/")[2],
+            f"[{tint}]{step.principal.rpartition('/')[2]}[/]",
             f"{step.note}: {step.method} {step.host.partition('.')[0]}{step.path}",
             f"[{colour}]{decision}[/]",
-            str(record.get("rule") or record.get("reason", "")),
-            readings,
+            str(record.get("rule") or record.get("detail") or record.get("reason", "")),
+            _nearest(record.get("readings", {})),
         )
 
 

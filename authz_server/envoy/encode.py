@@ -28,12 +28,17 @@ DENIED_503: Final[bytes] = unavailable_message().SerializeToString()
 
 __all__ = ["DENIED_503", "EncodeSettings", "Encoder", "allows"]
 
-_MEMO_SIZE = 4096
-"""Answers remembered, under 1 KiB each: principals times actions of a busy proxy."""
-_DECISION_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-"""Needs no escaping in a header, in JSON or in a log."""
+_MEMO_SIZE = 2048
+"""Answers remembered, about 1 KiB each: principals times actions of a busy proxy."""
+_DECISION_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
+"""Needs no escaping in a header, in JSON or in a log; shorter ones would repeat, and see `_PLACEHOLDER`."""
 _PLACEHOLDER = "\x7f"
-"""A character that no value of a message may contain."""
+"""Repeated to the id's length. No value of a message may contain it, and eight such bytes in a row are never lengths or
+tags of the encoding, as one or two may be; nor is the byte before an id ever another one (it is the id's length, a quote
+or a bracket)."""
+_IDS_ALLOWED = 2
+_IDS_DENIED = 3
+"""How often a message contains the id: header, metadata, and the body of a refusal."""
 _MAX_RISK = 2**53
 """Doubles are exact whole numbers up to here."""
 _DEFAULTS: Final = EncodeSettings()
@@ -67,7 +72,7 @@ class Encoder:
 
         Args:
             verdict: the answer; in shadow mode it becomes an allow unless the caller is contained.
-            decision_id: 1 to 64 letters, digits, `-` and `_`.
+            decision_id: 8 to 64 letters, digits, `-` and `_`.
             policy_digest: of the policy that decided.
             request: what was decided, or None when it could not be decoded.
 
@@ -104,12 +109,16 @@ class Encoder:
     ) -> tuple[bytes, ...]:
         """Build the whole message but for decision id and risk."""
         placeholder = _PLACEHOLDER * id_length
-        if allows(verdict):
+        passes = allows(verdict)
+        if passes:
             message = allow_message(verdict, placeholder, policy_digest, spoofed)
         else:
             message = deny_message(verdict, placeholder, policy_digest, self._settings, grpc=grpc)
         serialized: bytes = message.SerializeToString()
-        return tuple(serialized.split(placeholder.encode("ascii")))
+        pieces = tuple(serialized.split(placeholder.encode("ascii")))
+        if len(pieces) != 1 + (_IDS_ALLOWED if passes else _IDS_DENIED):
+            raise AnswerError("pieces")
+        return pieces
 
 
 def allows(verdict: Verdict) -> bool:

@@ -86,7 +86,7 @@ class ProbeServer:
         try:
             host = self._host.strip("[]")
             family = socket.AF_INET6 if ":" in host else socket.AF_INET
-            self._listener = socket.create_server((host, self._port), family=family, backlog=MAX_CONNECTIONS)
+            self._listener = socket.create_server((host, self._port), family=family, backlog=4 * MAX_CONNECTIONS)
         except OSError as error:
             raise ConfigError([Fault(self.address, 0, "probe", str(error))]) from error
         self._listener.setblocking(False)

@@ -52,7 +52,7 @@ def measure_distinct(
         return signal.cap + 1, None
     if not counted:
         return held + is_new, None
-    newest = max(now, next(reversed(members.values()))) if held else now
+    newest = max(now, next(reversed(members.values()), now))
     for known in dead:
         del members[known]
     members.pop(member, None)

