@@ -66,21 +66,24 @@ class Server:
         self._bundles = [
             path for domain in config.trust.domains for path in (domain.bundle, domain.intermediates) if path
         ]
-        self._bundle_files: Reloader[SvidVerifier | None] = Reloader(
-            self._bundles,
-            lambda: {str(path): read_file(path) for path in self._bundles},
-            lambda _: assembly.build_verifier(config),
-            self._trust,
-            self._reloaded,
-            clock=assembly.clock,
-            name="bundles",
-        )
+        self._bundle_files = self._watch_bundles()
         self.listeners = [
             build_listener(listen, config, self.engine.decide, lambda: self.verifier) for listen in config.listen
         ]
         self.draining = False
         self._stopping = Event()
         self._parts = ExitStack()
+
+    def _watch_bundles(self) -> Reloader[SvidVerifier | None]:
+        return Reloader(
+            self._bundles,
+            lambda: {str(path): read_file(path) for path in self._bundles},
+            lambda _: assembly.build_verifier(self.config),
+            self._trust,
+            self._reloaded,
+            clock=assembly.clock,
+            name="bundles",
+        )
 
     def start(self) -> None:
         """Listen and serve.
@@ -151,8 +154,8 @@ class Server:
         while not self._stopping.wait(TICK_S):
             try:
                 self.engine.tick()
-            except Exception:  # the next tick tries again; without the thread nothing would be stored any more
-                LOG.exception("a tick failed")
+            except Exception as error:
+                LOG.error("a tick failed: cause=%s", type(error).__name__, exc_info=LOG.isEnabledFor(logging.DEBUG))  # noqa: TRY400 - a traceback only for whoever debugs
 
     def _trust(self, verifier: SvidVerifier | None) -> None:
         trust = assembly.build_trust(self.config, verifier)

@@ -17,12 +17,11 @@ from authz_server.errors import ConfigError, Fault
 from authz_server.identity.authenticate import Authenticator, TrustSettings, XfccSettings
 from authz_server.identity.caller import build_caller_settings
 from authz_server.identity.svid import SvidVerifier, TrustBundle, parse_bundle
-from authz_server.identity.xfcc import XfccError, parse_xfcc
 from authz_server.keyhash import MAX_SECRET_BYTES, KeyedHash
-from authz_server.model import Caller, CallerKind, Entity, Principal
+from authz_server.model import Entity
 from authz_server.policy.compiler import Snapshot, compile_policy
 from authz_server.record import DecisionEvent
-from authz_server.spiffe import compile_spiffe_pattern, parse_spiffe_id
+from authz_server.spiffe import compile_spiffe_pattern
 from authz_server.state.base import Store
 from authz_server.state.containment import ContainedSet
 from authz_server.state.guard import ContainmentGuard
@@ -238,35 +237,3 @@ def build_engine(
         replicas=config.replicas,
     )
     return Engine(ports, build_trust(config, verifier))
-
-
-def peer_caller(verifier: Callable[[], SvidVerifier | None]) -> Callable[[bytes], Caller]:
-    """How an mTLS listener turns its peer's certificate (PEM) into a caller, by the verifier of the moment."""
-
-    def caller(pem: bytes) -> Caller:
-        known = verifier()
-        if known is None:
-            return Caller(CallerKind.MTLS, "", valid=False, reason="caller_untrusted")
-        found = known.verify_pem(pem, clock())
-        if isinstance(found, Principal):
-            return Caller(CallerKind.MTLS, found.id)
-        return Caller(CallerKind.MTLS, "", valid=False, reason=found.reason)
-
-    return caller
-
-
-def sidecar_caller(text: str) -> Caller:
-    """How a listener behind our own mesh sidecar reads who called: the one element that the sidecar wrote.
-
-    Exactly one: a second one would have come from the caller, or out of a name in its certificate.
-    """
-    try:
-        elements = parse_xfcc(text) if text else ()
-    except XfccError as error:
-        return Caller(CallerKind.SIDECAR, "", valid=False, reason=error.code)
-    if len(elements) != 1 or not elements[0].by:
-        return Caller(CallerKind.SIDECAR, "", valid=False, reason="xfcc_elements" if elements else "caller_absent")
-    name = parse_spiffe_id(elements[0].uri)
-    if name is None or not name.path:
-        return Caller(CallerKind.SIDECAR, "", valid=False, reason="caller_absent")
-    return Caller(CallerKind.SIDECAR, str(name))

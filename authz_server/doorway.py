@@ -9,9 +9,12 @@ from authz_server.config import Config, Listen
 from authz_server.envoy.encode import DENIED_503
 from authz_server.errors import ConfigError, Fault
 from authz_server.identity.svid import SvidVerifier
+from authz_server.identity.xfcc import XfccError, parse_xfcc
 from authz_server.listeners.base import Decide, Listener, ListenerLimits
 from authz_server.listeners.doors import Door, ServerTls, token_digest
 from authz_server.listeners.grpcio import GrpcioListener
+from authz_server.model import Caller, CallerKind, Principal
+from authz_server.spiffe import parse_spiffe_id
 
 try:
     from authz_server.listeners.native import NativeListener
@@ -41,13 +44,13 @@ def _door(listen: Listen, verifier: Callable[[], SvidVerifier | None]) -> Door:
     tls = None
     if listen.tls is not None:
         tls = ServerTls(
-            str(listen.tls.certificate), str(listen.tls.key), str(listen.tls.client_ca), assembly.peer_caller(verifier)
+            str(listen.tls.certificate), str(listen.tls.key), str(listen.tls.client_ca), peer_caller(verifier)
         )
     return Door(
         listen.address,
         group=listen.group or None,
         caller_token_sha256=_tokens(listen.caller_token),
-        sidecar_caller=assembly.sidecar_caller if listen.mesh_sidecar else None,
+        sidecar_caller=sidecar_caller if listen.mesh_sidecar else None,
         tls=tls,
         insecure=listen.insecure_plaintext,
     )
@@ -65,3 +68,35 @@ def _tokens(path: Path | None) -> tuple[bytes, ...]:
         return tuple(token_digest(line) for line in lines)
     except ValueError as error:
         raise ConfigError([Fault(str(path), 0, "listen.caller_token", str(error))]) from None
+
+
+def peer_caller(verifier: Callable[[], SvidVerifier | None]) -> Callable[[bytes], Caller]:
+    """How an mTLS listener turns its peer's certificate (PEM) into a caller, by the verifier of the moment."""
+
+    def caller(pem: bytes) -> Caller:
+        known = verifier()
+        if known is None:
+            return Caller(CallerKind.MTLS, "", valid=False, reason="caller_untrusted")
+        found = known.verify_pem(pem, assembly.clock())
+        if isinstance(found, Principal):
+            return Caller(CallerKind.MTLS, found.id)
+        return Caller(CallerKind.MTLS, "", valid=False, reason=found.reason)
+
+    return caller
+
+
+def sidecar_caller(text: str) -> Caller:
+    """How a listener behind our own mesh sidecar reads who called: the one element that the sidecar wrote.
+
+    Exactly one: a second one would have come from the caller, or out of a name in its certificate.
+    """
+    try:
+        elements = parse_xfcc(text) if text else ()
+    except XfccError as error:
+        return Caller(CallerKind.SIDECAR, "", valid=False, reason=error.code)
+    if len(elements) != 1 or not elements[0].by:
+        return Caller(CallerKind.SIDECAR, "", valid=False, reason="xfcc_elements" if elements else "caller_absent")
+    name = parse_spiffe_id(elements[0].uri)
+    if name is None or not name.path:
+        return Caller(CallerKind.SIDECAR, "", valid=False, reason="caller_absent")
+    return Caller(CallerKind.SIDECAR, str(name))

@@ -44,16 +44,7 @@ def build(event: DecisionEvent) -> dict[str, Any]:
         "duration_us": event.micros,
     }
     if request is not None:
-        record["request"] = {
-            "protocol": request.protocol,
-            "method": request.method,
-            "host": request.host,
-            "path": request.path,
-            "source": request.source_address,
-            "destination": request.destination_principal,
-            "body": request.body_state.value,
-            "credentials": [credential.id for credential in request.credentials],
-        }
+        record["request"] = _request(request)
     optional = {
         "would_have": [_match(match) for match in verdict.would_have],
         "contained": [
@@ -66,6 +57,19 @@ def build(event: DecisionEvent) -> dict[str, Any]:
     }
     record.update((name, value) for name, value in optional.items() if value)
     return record
+
+
+def _request(request: Request) -> dict[str, Any]:
+    return {
+        "protocol": request.protocol,
+        "method": request.method,
+        "host": request.host,
+        "path": request.path,
+        "source": request.source_address,
+        "destination": request.destination_principal,
+        "body": request.body_state.value,
+        "credentials": [credential.id for credential in request.credentials],
+    }
 
 
 def _match(match: Match) -> dict[str, str]:

@@ -61,7 +61,7 @@ def ours(address, policy, state, ca, audit):
         threading.Thread(target=queue.run, daemon=True).start()
         submit = queue.submit
     engine = assembly.build_engine(
-        config, keyed, holder, assembly.build_store(config, keyed), submit, assembly.build_verifier(config)
+        config, keyed, holder, assembly.build_store(config, keyed), submit, verifier=assembly.build_verifier(config)
     )
     numbers = itertools.count(10**15)
 

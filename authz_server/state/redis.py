@@ -71,7 +71,7 @@ class RedisStore:
         self._clock_ms = clock_ms
         self._monotonic = monotonic
         self._nonces = count()
-        self._secret = keyed
+        self._keyed = keyed
         self.breaker = Breaker(jitter)
         self.resets = 0
         self.skew_ms = 0
@@ -98,7 +98,7 @@ class RedisStore:
             try:
                 contained, answers = self._ask(flags, calls)
             except StateUnavailableError as error:
-                return [error] * len(measurements)
+                contained, answers = error, [error] * len(calls)
         answer = iter(answers)
         return [
             _conclude(measurement, next(answer) if isinstance(call, Call) else call, contained)
@@ -135,7 +135,7 @@ class RedisStore:
 
     def _flag_value(self, containment: Containment) -> bytes:
         rule = containment.rule
-        shown = rule if _RULE.fullmatch(rule) else self._secret.hex((rule,), 8)
+        shown = rule if _RULE.fullmatch(rule) else self._keyed.hex((rule,), 8)
         return f"1|{shown}|{int(containment.until)}".encode()
 
     def _ask(

@@ -1,8 +1,7 @@
 """The stored values of `memory.py` and how a step changes them: `authz_server/signals.py` in Python.
 
 Each function takes what is stored (None: nothing) and gives the reading and what to store instead (None: leave it as it
-is). As in `step.lua`, nothing that is stored carries an earlier time than what it replaces. Values are tuples and plain
-dicts of numbers and bytes, which the garbage collector does not have to visit again and again. The first item of each
+is). As in `step.lua`, nothing that is stored carries an earlier time than what it replaces. The first item of each value
 is the time from which on it means nothing.
 """
 
@@ -10,8 +9,8 @@ from authz_server.signals import Signal
 
 CountState = tuple[int, int, int, int]
 """expires, last, current, previous"""
-DistinctState = tuple[int, dict[bytes, int]]
-"""expires, members with their last times, the longest unseen first"""
+DistinctState = tuple[int, tuple[bytes, ...], tuple[int, ...]]
+"""expires, members, the last time of each; the longest unseen first"""
 SequenceState = tuple[int, tuple[tuple[int, int, int], ...]]
 """expires, (stage, depth, last) of the stages that were seen"""
 
@@ -37,27 +36,26 @@ def measure_distinct(
     state: DistinctState | None, signal: Signal, now: int, member: bytes, *, counted: bool
 ) -> tuple[int, DistinctState | None]:
     """Remember the member (`b""`: only read), and count those that the window holds."""
-    members = state[1] if state else {}
+    _, members, times = state or (0, (), ())
     window = signal.window_ms
-    dead = []
-    for known, last in members.items():
-        if now - last < window:
-            break
-        dead.append(known)
-    held = len(members) - len(dead)
+    first = 0
+    while first < len(times) and now - times[first] >= window:
+        first += 1
+    if first:
+        members, times = members[first:], times[first:]
     if not member:
-        return held, None
-    is_new = now - members.get(member, now - window) >= window
-    if is_new and held >= signal.cap:
+        return len(members), None
+    is_new = member not in members
+    if is_new and len(members) >= signal.cap:
         return signal.cap + 1, None
+    reading = len(members) + is_new
     if not counted:
-        return held + is_new, None
-    newest = max(now, next(reversed(members.values()), now))
-    for known in dead:
-        del members[known]
-    members.pop(member, None)
-    members[member] = newest
-    return held + is_new, (newest + 2 * window, members)
+        return reading, None
+    newest = max(now, times[-1]) if times else now
+    if not is_new:
+        place = members.index(member)
+        members, times = members[:place] + members[place + 1 :], times[:place] + times[place + 1 :]
+    return reading, (newest + 2 * window, (*members, member), (*times, newest))
 
 
 def measure_sequence(

@@ -7,7 +7,7 @@ from authz_server.listeners.base import FlowCounts
 from authz_server.listeners.doors import Door
 from authz_server.listeners.native import NativeListener
 
-CHECK, HEALTH, WATCH = 0, 1, 2
+CHECK, HEALTH = 0, 1
 DENIED = b"denied"
 
 
@@ -83,7 +83,7 @@ def test_health_is_answered_before_the_batch_is_decided():
 def test_a_failure_between_front_and_decision_denies_the_batch_and_the_thread_goes_on(monkeypatch, caplog):
     """The next batch is served as if nothing had happened; the failure's text is not in the log."""
     listener = NativeListener(Door("unix:/nonexistent/s"), echo, DENIED)
-    listener._front = front = Front([call(1), call(2), call(3, WATCH)], [call(4)])
+    listener._front = front = Front([call(1), call(2)], [call(4)])
     answer, failures = listener._answer, [ValueError("secret")]
 
     def failing(*arguments):

@@ -392,6 +392,16 @@ class TestOutage:
         assert store.apply([Measurement((), b"f" * 16)] * 2) == [Readings(())] * 2
         assert not store.breaker.is_open
 
+    def test_failure_is_of_those_who_asked(self, clock: Clock) -> None:
+        """Without a server each step that needs it gets the failure, and the one that needs nothing its answer."""
+        store = make("unix:///nowhere/s", clock)
+        batch = [Measurement((Hit(CALLS, ALICE),), b""), Measurement((), b"f" * 16), Measurement((), b"", (ALICE,))]
+        first, second, third = store.apply(batch)
+        assert second == Readings(())
+        assert isinstance(first, StateUnavailableError)
+        assert isinstance(third, StateUnavailableError)
+        assert first.code == third.code == "connection"
+
     def test_containing_fails_loudly(self, clock: Clock) -> None:
         """A containment that cannot be stored raises."""
         store = make("unix:///nowhere/s", clock)

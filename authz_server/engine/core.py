@@ -1,4 +1,4 @@
-"""The decision of a whole batch: bytes in, bytes out, one round trip to the store. Every listener calls `Engine.decide`.
+"""The order of a batch: judge each call, one round trip for those that need readings, conclude them.
 
 Each call is decided inside its own guard: whatever goes wrong with it becomes a denied answer of its own, never an exception
 and never an aborted RPC, which a proxy with `failure_mode_allow` would let through.
@@ -6,24 +6,17 @@ and never an aborted RPC, which a proxy with `failure_mode_allow` would let thro
 
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple, Protocol
+from collections.abc import Sequence
+from typing import Final
 
 from authz_server import pdp
-from authz_server.envoy.decode import Decoder
-from authz_server.envoy.encode import DENIED_503, Encoder
+from authz_server.engine.batch import Batch, Done, Waiting
+from authz_server.engine.ports import Ports, Trust
 from authz_server.errors import DecodeError, StateUnavailableError
-from authz_server.identity.authenticate import Authenticator
-from authz_server.identity.caller import CallerSettings, check_caller
-from authz_server.keyhash import KeyedHash
+from authz_server.identity.caller import check_caller
 from authz_server.model import Call, Containment, Entity, Invalid, Principal, Request
-from authz_server.pdp import Decided, Pending
-from authz_server.policy.compiler import Snapshot
-from authz_server.record import DecisionEvent
-from authz_server.signals import NO_READINGS, Hit, Measurement, Readings
-from authz_server.state.base import Store
-from authz_server.state.containment import ContainedSet
-from authz_server.state.guard import ContainmentGuard
+from authz_server.pdp import Decided
+from authz_server.signals import NO_READINGS, Measurement, Readings
 from authz_server.verdict import Decision, Reason, Verdict
 
 LOG: Final = logging.getLogger(__name__)
@@ -38,57 +31,13 @@ MAX_WRITES: Final = 1024
 """Containments that wait to be stored; the local set enforces them meanwhile."""
 
 
-class Trust(NamedTuple):
-    """Whom the server believes; replaced as a whole when a bundle changes."""
-
-    authenticator: Authenticator
-    callers: CallerSettings
+_INTERNAL: Final = Verdict(Decision.DENY, Reason.INTERNAL_ERROR, detail="internal_error")
+_DEADLINE: Final = Verdict(Decision.DENY, Reason.DEADLINE, detail="deadline_spent")
 
 
-class PolicySource(Protocol):
-    """Where the engine finds the snapshot to decide with."""
-
-    @property
-    def current(self) -> Snapshot:
-        """The snapshot; swapped atomically."""
-
-
-class Ports(NamedTuple):
-    """What the engine is given: its collaborators and its sources of time, ids and randomness."""
-
-    decoder: Decoder
-    encoder: Encoder
-    policy: PolicySource
-    store: Store
-    local: Store
-    """This replica's own memory, read when the store is not to be had."""
-    contained: ContainedSet
-    guard: ContainmentGuard
-    keyed: KeyedHash
-    clock: Callable[[], float]
-    """Unix seconds."""
-    monotonic: Callable[[], float]
-    new_id: Callable[[], str]
-    submit: Callable[[DecisionEvent], None]
-    replicas: int = 1
-
-
-class _Waiting(NamedTuple):
-    """A step that waits for its readings."""
-
-    position: int
-    request: Request
-    pending: Pending
-    measurement: Measurement
-
-
-class _Done(NamedTuple):
-    """A step that needs no reading."""
-
-    request: Request | None
-    verdict: Verdict
-    hits: tuple[Hit, ...] = ()
-    """What is still to be measured of it."""
+def _log_fault(what: str, error: Exception) -> None:
+    """The type alone: an exception's text may quote the request. The traceback is for whoever asked for debugging."""
+    LOG.error("a step could not be %s: cause=%s", what, type(error).__name__, exc_info=LOG.isEnabledFor(logging.DEBUG))
 
 
 class Engine:
@@ -111,7 +60,7 @@ class Engine:
         Returns:
             Serialised CheckResponses, one for each call, in order. Never raises.
         """
-        batch = _Batch(self._ports, self.trust, calls)
+        batch = Batch(self._ports, self.trust, calls)
         waiting = [
             found for position, call in enumerate(calls) if (found := self._begin(batch, position, call)) is not None
         ]
@@ -119,50 +68,50 @@ class Engine:
             self._conclude(batch, waiting, self._apply(waiting))
         return batch.answers
 
-    def _begin(self, batch: "_Batch", position: int, call: Call) -> _Waiting | None:
+    def _begin(self, batch: Batch, position: int, call: Call) -> Waiting | None:
         try:
             begun = self._judge(batch, position, call)
-        except Exception:  # one call's failure must not take the batch along, and must deny
-            LOG.exception("a step could not be decided")
-            begun = _Done(None, _INTERNAL)
-        if isinstance(begun, _Waiting):
+        except Exception as error:  # noqa: BLE001 - one call's failure must not take the batch along, and must deny
+            _log_fault("decided", error)
+            begun = Done(None, _INTERNAL)
+        if isinstance(begun, Waiting):
             return begun
         self._settle(batch, begun.verdict, position, begun.request)
         if begun.hits:
             self._deferred.append(pdp.measure(begun.hits, (), self._fingerprint(call)))
         return None
 
-    def _judge(self, batch: "_Batch", position: int, call: Call) -> _Waiting | _Done:
+    def _judge(self, batch: Batch, position: int, call: Call) -> Waiting | Done:
         ports, now = self._ports, batch.now
         if call.remaining_ms is not None and call.remaining_ms < DEADLINE_RESERVE_MS:
-            return _Done(None, _DEADLINE)
+            return Done(None, _DEADLINE)
         try:
             request = ports.decoder.decode(call.payload)
         except DecodeError as error:
-            return _Done(None, Verdict(Decision.DENY, Reason.DECODE_ERROR, detail=error.code))
+            return Done(None, Verdict(Decision.DENY, Reason.DECODE_ERROR, detail=error.code))
         fault = check_caller(call.caller, request, batch.trust.callers)
         if fault:
-            return _Done(request, Verdict(Decision.DENY, Reason.DENIED, detail=fault))
+            return Done(request, Verdict(Decision.DENY, Reason.DENIED, detail=fault))
         identity = batch.trust.authenticator.authenticate(request, call.caller, now)
         if isinstance(identity, Invalid):
-            return _Done(request, pdp.refuse_identity(identity))
+            return Done(request, pdp.refuse_identity(identity))
         principal = identity if isinstance(identity, Principal) else None
         flags = pdp.containment_entities(principal, request)
         if principal is not None:
             ports.guard.seen(principal.id, now)
             held = ports.contained.find(flags, now)
             if held is not None:
-                return _Done(request, pdp.refuse_contained(principal, held.rule))
+                return Done(request, pdp.refuse_contained(principal, held.rule))
         begun = pdp.begin(batch.snapshot, request, identity, flags, now)
         if isinstance(begun, Decided):
-            return _Done(request, begun.verdict, begun.hits)
-        return _Waiting(position, request, begun, pdp.measure(begun.hits, flags, self._fingerprint(call)))
+            return Done(request, begun.verdict, begun.hits)
+        return Waiting(position, request, begun, pdp.measure(begun.hits, flags, self._fingerprint(call)))
 
     def _fingerprint(self, call: Call) -> bytes:
         """What only a byte-identical repeat from the same caller shares: Envoy's retry must not count twice."""
         return self._ports.keyed.digest((call.caller.id, call.payload))
 
-    def _apply(self, waiting: Sequence[_Waiting]) -> list[Readings]:
+    def _apply(self, waiting: Sequence[Waiting]) -> list[Readings]:
         """The one round trip: this batch's measurements, and those that earlier steps left behind."""
         own = [each.measurement for each in waiting]
         earlier = self._take_deferred()  # in front: they happened before, and these readings must see them
@@ -187,19 +136,19 @@ class Engine:
             return NO_READINGS._replace(values=(0,) * len(measurement.hits), degraded=True)
         return result._replace(degraded=True)
 
-    def _conclude(self, batch: "_Batch", waiting: Sequence[_Waiting], readings: Sequence[Readings]) -> None:
+    def _conclude(self, batch: Batch, waiting: Sequence[Waiting], readings: Sequence[Readings]) -> None:
         elapsed_ms = (self._ports.monotonic() - batch.started) * 1000
         for each, read in zip(waiting, readings, strict=True):
             call = batch.calls[each.position]
             try:
                 late = call.remaining_ms is not None and call.remaining_ms - elapsed_ms < DEADLINE_RESERVE_MS
                 verdict = _DEADLINE if late else self._verdict(batch, each, read)
-            except Exception:  # as in _begin
-                LOG.exception("a step could not be concluded")
+            except Exception as error:  # noqa: BLE001 - as in _begin
+                _log_fault("concluded", error)
                 verdict = _INTERNAL
             self._settle(batch, verdict, each.position, each.request)
 
-    def _verdict(self, batch: "_Batch", each: _Waiting, read: Readings) -> Verdict:
+    def _verdict(self, batch: Batch, each: Waiting, read: Readings) -> Verdict:
         principal = each.pending.step.principal
         contained = self._ports.contained
         for entity in read.contained:
@@ -211,7 +160,7 @@ class Engine:
                 return pdp.refuse_contained(principal, held.rule)
         return pdp.conclude(each.pending, read, self._ports.replicas)
 
-    def _settle(self, batch: "_Batch", verdict: Verdict, position: int, request: Request | None) -> None:
+    def _settle(self, batch: Batch, verdict: Verdict, position: int, request: Request | None) -> None:
         """Answer; what the verdict contains is enforced here before the next step is looked at."""
         if verdict.contain:
             verdict = self._contain(verdict, batch.now)
@@ -255,34 +204,3 @@ class Engine:
                 LOG.warning("a containment could not be stored yet; it is enforced by this replica")
                 return
             self._writes.popleft()
-
-
-_INTERNAL: Final = Verdict(Decision.DENY, Reason.INTERNAL_ERROR, detail="internal_error")
-_DEADLINE: Final = Verdict(Decision.DENY, Reason.DEADLINE, detail="deadline_spent")
-
-
-class _Batch:
-    """One batch under way: the snapshot, the moment, and the answers so far (denied until they are decided)."""
-
-    __slots__ = ("_ports", "answers", "calls", "now", "snapshot", "started", "trust")
-
-    def __init__(self, ports: Ports, trust: Trust, calls: Sequence[Call]) -> None:
-        self._ports = ports
-        self.calls = calls
-        self.answers: list[bytes] = [DENIED_503] * len(calls)
-        self.snapshot = ports.policy.current
-        self.trust = trust
-        self.now = ports.clock()
-        self.started = ports.monotonic()
-
-    def answer(self, position: int, request: Request | None, verdict: Verdict) -> None:
-        """Encode the answer and hand the event over for its record."""
-        ports = self._ports
-        identifier = ports.new_id()
-        self.answers[position] = ports.encoder.encode(verdict, identifier, self.snapshot.digest, request)
-        micros = int((ports.monotonic() - self.started) * 1_000_000)
-        ports.submit(
-            DecisionEvent(
-                identifier, self.now, self.snapshot.digest, self.calls[position].caller, request, verdict, micros
-            )
-        )
