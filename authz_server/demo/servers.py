@@ -92,13 +92,16 @@ class Servers:
         """Stop everything, the last started first."""
         self._stack.close()
 
-    def upstream(self) -> int:
+    def upstream(self, handler: type[BaseHTTPRequestHandler] = Upstream) -> int:
         """Start the protected service.
+
+        Args:
+            handler: answers its requests.
 
         Returns:
             Its port.
         """
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Upstream)
+        server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         server.daemon_threads = True
         thread = Thread(target=server.serve_forever, name="upstream", daemon=True)
         thread.start()
