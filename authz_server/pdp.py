@@ -27,7 +27,6 @@ class Pending(NamedTuple):
     candidates: Candidates
     early: Findings
     hits: tuple[Hit, ...]
-    flags: tuple[Entity, ...]
 
 
 class Decided(NamedTuple):
@@ -47,16 +46,13 @@ def refuse_contained(principal: Principal, rule: str) -> Verdict:
     return Verdict(Decision.QUARANTINE, Reason.CONTAINED, rule=rule, principal=principal.id, detail="contained")
 
 
-def begin(
-    snapshot: Snapshot, request: Request, identity: Principal | Absent, flags: tuple[Entity, ...], now: float
-) -> Decided | Pending:
+def begin(snapshot: Snapshot, request: Request, identity: Principal | Absent, now: float) -> Decided | Pending:
     """Decide what needs no reading.
 
     Args:
         snapshot: the policy.
         request: decoded and canonical.
         identity: valid or absent; an invalid one never gets here.
-        flags: the entities of `containment_entities`, already checked against the local set.
         now: Unix time in seconds.
     """
     principal = identity if isinstance(identity, Principal) else None
@@ -72,7 +68,7 @@ def begin(
     early = candidates.early.evaluate(step)
     hits = candidates.hits(step)
     if candidates.later.rules:
-        return Pending(step, candidates, early, hits, flags)
+        return Pending(step, candidates, early, hits)
     return Decided(combine(step, candidates, (early,)), hits)
 
 

@@ -43,7 +43,7 @@ class Stages:
         self.stateless = compile_policy({"p.yaml": site.STATELESS.encode()}, KEYED)
         self.stateful = compile_policy({"p.yaml": site.STATEFUL.encode()}, KEYED)
         self.flags = pdp.containment_entities(self.principal, self.request)
-        self.pending = pdp.begin(self.stateful, self.request, self.principal, self.flags, NOW)
+        self.pending = pdp.begin(self.stateful, self.request, self.principal, NOW)
         self.readings = Readings(tuple(1 for _ in self.pending.hits))
         self.verdict = pdp.conclude(self.pending, self.readings)
         self.fingerprints = itertools.count()
@@ -89,13 +89,13 @@ def test_classify(benchmark, stages):
 
 def test_begin_stateless(benchmark, stages):
     """Catalogue, four rules in one CEL call, combination."""
-    verdict = benchmark(pdp.begin, stages.stateless, stages.request, stages.principal, stages.flags, NOW).verdict
+    verdict = benchmark(pdp.begin, stages.stateless, stages.request, stages.principal, NOW).verdict
     assert verdict.rule == "agents-work"
 
 
 def test_begin_stateful(benchmark, stages):
     """Catalogue, 17 rules without readings, the hits of six signals."""
-    assert len(benchmark(pdp.begin, stages.stateful, stages.request, stages.principal, stages.flags, NOW).hits) == 6
+    assert len(benchmark(pdp.begin, stages.stateful, stages.request, stages.principal, NOW).hits) == 6
 
 
 @pytest.mark.parametrize("batch", [1, 16])

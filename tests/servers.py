@@ -59,6 +59,13 @@ class Server:
         """Start it, empty, on the same addresses as before."""
         self.socket_path.unlink(missing_ok=True)
         self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            self._wait(self._process)
+        except BaseException:
+            self.stop()
+            raise
+
+    def _wait(self, process: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + START_S
         while True:
             try:
@@ -66,8 +73,7 @@ class Server:
                     client.ping()
                 return
             except redis_py.RedisError:
-                if time.monotonic() > deadline or self._process.poll() is not None:
-                    self.stop()
+                if time.monotonic() > deadline or process.poll() is not None:
                     raise
                 time.sleep(0.01)
 

@@ -96,15 +96,16 @@ class Engine:
         if isinstance(identity, Invalid):
             return Done(request, pdp.refuse_identity(identity))
         principal = identity if isinstance(identity, Principal) else None
-        flags = pdp.containment_entities(principal, request)
         if principal is not None:
             ports.guard.seen(principal.id, now)
-            held = ports.contained.find(flags, now)
-            if held is not None:
-                return Done(request, pdp.refuse_contained(principal, held.rule))
-        begun = pdp.begin(batch.snapshot, request, identity, flags, now)
+            if len(ports.contained):
+                held = ports.contained.find(pdp.containment_entities(principal, request), now)
+                if held is not None:
+                    return Done(request, pdp.refuse_contained(principal, held.rule))
+        begun = pdp.begin(batch.snapshot, request, identity, now)
         if isinstance(begun, Decided):
             return Done(request, begun.verdict, begun.hits)
+        flags = pdp.containment_entities(principal, request)
         return Waiting(position, request, begun, pdp.measure(begun.hits, flags, self._fingerprint(call)))
 
     def _fingerprint(self, call: Call) -> bytes:
@@ -193,6 +194,7 @@ class Engine:
 
     def tick(self) -> None:
         """Between batches, about every 100 ms: store what waits to be stored. Failures are retried at the next tick."""
+        self._ports.contained.prune(self._ports.clock())
         deferred = self._take_deferred()
         if deferred:
             self._ports.store.apply(deferred)

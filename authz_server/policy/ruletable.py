@@ -1,6 +1,6 @@
 """The rule table: for each (action, principal, destination) the rules that can touch its steps, compiled when first met."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from authz_server.keyhash import KeyedHash
@@ -25,7 +25,7 @@ class Candidates:
         plain: what the decision point remembers of the step on which no condition holds.
     """
 
-    __slots__ = ("_constant", "_varying", "early", "later", "limits", "plain")
+    __slots__ = ("_constant", "_members", "_varying", "early", "later", "limits", "plain")
 
     def __init__(self, key: Key, early: Phase, later: Phase, plans: Iterable[SignalPlan]) -> None:
         self.early = early
@@ -36,20 +36,28 @@ class Candidates:
             for signal, found in rule.limits.items():
                 self.limits[signal] = min(*found, self.limits.get(signal, found[0]))
         constant: list[Hit] = []
+        members: list[tuple[Callable[[Step], str], Hit]] = []
         varying: list[SignalPlan] = []
         for plan in plans:
-            if plan.is_constant:
+            if not plan.has_fixed_keys:
+                varying.append(plan)
+            elif plan.member is None:
                 plan.feed(stand_in(key), constant)
             else:
-                varying.append(plan)
+                fixed: list[Hit] = []
+                plan.feed_as(stand_in(key), "", fixed)
+                members += [(plan.read_member, hit) for hit in fixed]
         self._constant = tuple(constant)
+        self._members = tuple(members)
         self._varying = tuple(varying)
 
     def hits(self, step: Step) -> tuple[Hit, ...]:
         """What the step contributes to the signals."""
-        if not self._varying:
+        if not self._varying and not self._members:
             return self._constant
         hits = list(self._constant)
+        for read, hit in self._members:
+            hits.append(Hit(hit.signal, hit.entity, hit.rest, read(step)))
         for plan in self._varying:
             if plan.counts(step):
                 plan.feed(step, hits)

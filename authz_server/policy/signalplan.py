@@ -39,11 +39,11 @@ class SignalPlan(NamedTuple):
     stages: Mapping[str, int]
 
     @property
-    def is_constant(self) -> bool:
-        """Whether all steps of one candidate key feed the signal alike."""
+    def has_fixed_keys(self) -> bool:
+        """Whether all steps of one candidate key count, and under the same keys; only the member may differ."""
         words = {word for word, _ in (*self.per, *self.each)}
-        depends = self.when is not None or self.member is not None or self.selector.dynamic
-        return words <= _OF_THE_KEY and not depends and not (self.exclude is not None and self.exclude.dynamic)
+        depends = self.when is not None or self.selector.dynamic or (self.exclude is not None and self.exclude.dynamic)
+        return words <= _OF_THE_KEY and not depends
 
     def applies(self, key: Key) -> bool:
         """Whether steps of this candidate key can feed the signal."""
@@ -68,7 +68,14 @@ class SignalPlan(NamedTuple):
 
     def feed(self, step: Step, hits: list[Hit]) -> None:
         """Append what the step contributes; nothing when an entity is absent."""
-        member = str(self.member(step)) if self.member is not None else ""
+        self.feed_as(step, self.read_member(step), hits)
+
+    def read_member(self, step: Step) -> str:
+        """The value that a distinct signal counts."""
+        return str(self.member(step)) if self.member is not None else ""
+
+    def feed_as(self, step: Step, member: str, hits: list[Hit]) -> None:
+        """Like `feed`, with the member given."""
         stage = self.stages.get(step.action.stage, -1) if self.signal.kind is SignalKind.SEQUENCE else -1
         if self.each:
             for word, read in self.each:

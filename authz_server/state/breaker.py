@@ -4,7 +4,7 @@ from collections.abc import Callable
 from threading import Lock
 
 FAILURES_TO_OPEN = 5
-"""In a row: one lost reply is not an outage, and five cost each decision thread 50 ms at most."""
+"""In a row: one lost reply is not an outage, and five cost 50 ms of waiting with the default budget."""
 PROBE_AFTER_S = 0.25
 """Between probes while open: a store that is back is noticed within a quarter of a second."""
 JITTER = 0.2

@@ -15,7 +15,7 @@
 --   distinct  1 u8, then per member, the longest unseen first: last u48, 8 bytes
 --   sequence  1 u8, then per stage that was seen: stage u8, depth u8, last u48
 --
--- All numbers stay below 2^53, where Lua's doubles are exact: the caller holds `window < 2^37` and `cap * window < 2^53`.
+-- All numbers stay below 2^53, where Lua's doubles are exact: the caller holds `window <= 2^36` and `cap * window < 2^53`.
 -- Nothing that is stored carries an earlier time than what it replaces, so a clock that steps back over-counts.
 local SCHEMA, FORMAT = 1, 1
 local REPEAT_MS = 2000

@@ -58,7 +58,7 @@ steps = st.tuples(
 def decide(text, step):
     (method, path), who, reading, degraded = step
     identity = principal(who)
-    begun = pdp.begin(policy(text), request(method, path), identity, (), NOW)
+    begun = pdp.begin(policy(text), request(method, path), identity, NOW)
     if isinstance(begun, Decided):
         return begun.verdict
     return pdp.conclude(begun, Readings((reading,) * len(begun.hits), degraded=degraded))

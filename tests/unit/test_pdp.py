@@ -3,7 +3,7 @@
 import pytest
 
 from authz_server import pdp
-from authz_server.model import ABSENT, BodyState, Entity, Invalid
+from authz_server.model import BodyState, Entity, Invalid
 from authz_server.pdp import Decided, Pending
 from authz_server.signals import Readings
 from authz_server.verdict import Decision, Effect, Match, Reading, Reason
@@ -27,8 +27,7 @@ def decide(snapshot, req=None, who=AGENT, values=(), *, degraded=False, now=NOW,
     """Begin and conclude, with the given readings."""
     identity = principal(who)
     req = req or request()
-    flags = pdp.containment_entities(identity if identity is not ABSENT else None, req)
-    begun = pdp.begin(snapshot, req, identity, flags, now)
+    begun = pdp.begin(snapshot, req, identity, now)
     if isinstance(begun, Decided):
         return begun.verdict
     readings = Readings(tuple(values) or (0,) * len(begun.hits), degraded=degraded)
@@ -289,7 +288,7 @@ def test_local_counts_are_scaled_by_the_replicas():
 def test_a_containment_read_from_the_store_denies():
     """The flag in the store stops a caller whom another replica contained."""
     text = BASE + "      - {name: slow, when: signals.calls > 5, then: throttle}\n"
-    begun = pdp.begin(policy(text), request(), principal(), (), NOW)
+    begun = pdp.begin(policy(text), request(), principal(), NOW)
     assert isinstance(begun, Pending)
     verdict = pdp.conclude(begun, Readings((1,), contained=(Entity("principal", (AGENT,)),)))
     assert verdict.reason is Reason.CONTAINED
@@ -298,7 +297,7 @@ def test_a_containment_read_from_the_store_denies():
 def test_steps_that_need_no_reading_are_still_measured():
     """A stateless decision makes no round trip and is counted afterwards."""
     text = BASE + "      - {name: slow, match: {action: things.write}, when: signals.calls > 5, then: throttle}\n"
-    begun = pdp.begin(policy(text), request(), principal(), (), NOW)
+    begun = pdp.begin(policy(text), request(), principal(), NOW)
     assert isinstance(begun, Decided)
     assert [hit.signal.name for hit in begun.hits] == ["calls"]
 

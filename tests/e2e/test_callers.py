@@ -1,0 +1,80 @@
+"""Who may ask: the proxies that the mutual TLS listener admits, and what they may ask about."""
+
+import grpc
+import pytest
+
+from authz_server.demo.site import EDGE
+from authz_server.listeners.base import CHECK_METHOD
+from tests.check_request import check_request
+from tests.envoy_site import DOORS, HOST
+from tests.site_pki import agent
+
+pytestmark = [pytest.mark.e2e, pytest.mark.server]
+
+CRM = "spiffe://corp.example/ns/crm/sa/api"
+
+
+@pytest.fixture
+def bound(alone):
+    """The site whose listener knows its callers."""
+    if alone.server.door == "native":
+        pytest.skip("whoever may open the socket may ask")
+    return alone
+
+
+def payload(destination, **more):
+    return check_request(path="/v1/things/7", host=HOST, principal=agent("p"), destination_principal=destination, **more)
+
+
+def detail(answer):
+    assert answer.status.code == 7
+    assert answer.denied_response.status.code == 403
+    return answer.dynamic_metadata.fields["detail"].string_value
+
+
+def test_envoy_may_ask_about_its_own_destination(alone):
+    """The listed proxy, about requests that arrived at its own identity."""
+    assert alone.server.check(payload(EDGE)).status.code == 0
+
+
+def test_a_workload_that_is_no_proxy_is_denied(bound):
+    """A certificate of the site is not enough: 403, whatever destination is claimed."""
+    for destination in (EDGE, agent("p"), ""):
+        assert detail(bound.server.check(payload(destination), caller=agent("p"))) == "caller_unknown"
+
+
+@pytest.mark.parametrize("destination", [CRM, "", f"{EDGE}/x", EDGE.upper(), f"{EDGE} "])
+def test_a_proxy_is_bound_to_its_destination(bound, destination):
+    """The listed proxy may not report what did not arrive at itself."""
+    assert detail(bound.server.check(payload(destination))) == "caller_not_destination"
+
+
+@pytest.mark.parametrize("authority", ["foreign", "forged"])
+def test_an_authority_that_the_server_does_not_trust_gets_no_connection(bound, authority):
+    """The handshake fails; no question is decided."""
+    name = EDGE if authority == "forged" else "spiffe://other.example/ns/edge/sa/gateway"
+    before = len(bound.server.records())
+    with bound.server.channel(name, authority) as opened, pytest.raises(grpc.RpcError) as refused:
+        opened.unary_unary(CHECK_METHOD)(payload(EDGE), timeout=10)
+    assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
+    assert len(bound.server.records()) == before
+
+
+def test_a_plaintext_caller_gets_no_connection(bound):
+    """The mutual TLS port does not speak to callers without TLS."""
+    with grpc.insecure_channel(bound.server.address) as opened, pytest.raises(grpc.RpcError) as refused:
+        opened.unary_unary(CHECK_METHOD)(payload(EDGE), timeout=10)
+    assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+def test_garbage_is_denied_and_not_an_error(alone):
+    """Bytes that are no CheckRequest, and an empty one: a denied answer, never a gRPC error that may fail open."""
+    for data in (b"", b"\xff" * 40, b"\x0a\xff\xff\xff\xff\x0f", payload(EDGE)[:-7]):
+        answer = alone.server.check(data)
+        assert answer.status.code != 0
+        assert answer.denied_response.status.code in {400, 401, 403}
+
+
+def test_doors_are_what_they_are_called():
+    """The two doors of these tests are the two listeners of the server."""
+    assert DOORS == ("native", "grpcio")
