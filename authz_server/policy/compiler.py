@@ -29,6 +29,10 @@ DEFAULT_DISTINCT_CAP: Final = 64
 """Members that are kept when no rule compares the signal with a constant: 12 bytes each."""
 MAX_DISTINCT_CAP: Final = 1024
 """A list of more members costs the store more per step than the rest of the decision."""
+MAX_COUNT_CAP: Final = 1 << 31
+"""What a stored count has room for."""
+MAX_COUNT_PRODUCT: Final = 1 << 53
+"""Limit times window: where whole numbers stop being exact in the store's arithmetic."""
 LARGE_DISTINCT_CAP: Final = 64
 """From here on the cost of a list is worth a warning."""
 
@@ -153,6 +157,8 @@ def _signals(text: PolicyText, rules: Sequence[Rule], faults: list[Fault], warni
     signals: dict[str, Signal] = {}
     for entry in text.signals:
         cap = _cap(entry, limits.get(entry.name))
+        if entry.kind is SignalKind.COUNT and (cap >= MAX_COUNT_CAP or cap * entry.window_ms >= MAX_COUNT_PRODUCT):
+            faults.append(entry.where.fault("a rule compares it with more than can be counted in its window"))
         if entry.kind is SignalKind.DISTINCT and cap > MAX_DISTINCT_CAP:
             faults.append(
                 entry.where.fault(

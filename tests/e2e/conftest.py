@@ -18,8 +18,21 @@ def _plain(directory: Path) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session", params=DOORS)
-def alone(request) -> Iterator[Site]:
-    """A site with one replica; tests share it and bring principals of their own."""
-    with site(request.param, _plain) as found:
+@pytest.fixture(scope="session")
+def native_site() -> Iterator[Site]:
+    """A site with one replica behind a Unix socket; tests share it and bring principals of their own."""
+    with site("native", _plain) as found:
         yield found
+
+
+@pytest.fixture(scope="session")
+def grpcio_site() -> Iterator[Site]:
+    """The same behind mutual TLS."""
+    with site("grpcio", _plain) as found:
+        yield found
+
+
+@pytest.fixture(params=DOORS)
+def alone(request) -> Site:
+    """Each of the two."""
+    return request.getfixturevalue(f"{request.param}_site")

@@ -6,7 +6,7 @@ import pytest
 from authz_server.demo.site import EDGE
 from authz_server.listeners.base import CHECK_METHOD
 from tests.check_request import check_request
-from tests.envoy_site import DOORS, HOST
+from tests.envoy_site import HOST
 from tests.site_pki import agent
 
 pytestmark = [pytest.mark.e2e, pytest.mark.server]
@@ -15,15 +15,15 @@ CRM = "spiffe://corp.example/ns/crm/sa/api"
 
 
 @pytest.fixture
-def bound(alone):
-    """The site whose listener knows its callers."""
-    if alone.server.door == "native":
-        pytest.skip("whoever may open the socket may ask")
-    return alone
+def bound(grpcio_site):
+    """The site whose listener knows its callers; whoever may open the other one's socket may ask."""
+    return grpcio_site
 
 
 def payload(destination, **more):
-    return check_request(path="/v1/things/7", host=HOST, principal=agent("p"), destination_principal=destination, **more)
+    return check_request(
+        path="/v1/things/7", host=HOST, principal=agent("p"), destination_principal=destination, **more
+    )
 
 
 def detail(answer):
@@ -73,8 +73,3 @@ def test_garbage_is_denied_and_not_an_error(alone):
         answer = alone.server.check(data)
         assert answer.status.code != 0
         assert answer.denied_response.status.code in {400, 401, 403}
-
-
-def test_doors_are_what_they_are_called():
-    """The two doors of these tests are the two listeners of the server."""
-    assert DOORS == ("native", "grpcio")

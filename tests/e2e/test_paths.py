@@ -8,7 +8,7 @@ from tests.site_pki import agent
 pytestmark = [pytest.mark.e2e, pytest.mark.server]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def context(alone):
     return alone.pki.client(agent("walker"))
 
@@ -43,7 +43,9 @@ def test_an_ambiguous_path_is_malformed(alone, context, path, detail):
     assert (record["decision"], record["detail"]) == ("deny", detail)
 
 
-@pytest.mark.parametrize("path", ["/files/a.b/..c", "/files/a%20b", "/files/x?next=//y/../z;a", "/files/x/", "/files/%C3%A4"])
+@pytest.mark.parametrize(
+    "path", ["/files/a.b/..c", "/files/a%20b", "/files/x?next=//y/../z;a", "/files/x/", "/files/%C3%A4"]
+)
 def test_an_unambiguous_path_passes(alone, context, path):
     """What has one reading is let through as it was sent."""
     answer = alone.send("GET", path, context=context)

@@ -31,9 +31,10 @@ from authz_server.envoy.encode import DENIED_503, Encoder
 from authz_server.envoy.text import read_check_request
 from authz_server.keyhash import KeyedHash
 from authz_server.model import BodyState, Call, Caller, CallerKind, Containment, Credential, Entity
-from authz_server.policy import action_entries, catalogue, cel, compiler, facts, paths, patterns, sections, vars, words
+from authz_server.policy import action_entries, catalogue, cel, compiler, facts, paths, patterns, sections, words
 from authz_server.policy import text as policy_text
 from authz_server.policy.compiler import compile_policy
+from authz_server.policy.vars import MAX_LIST
 from authz_server.sources import files
 from authz_server.state import guard
 from authz_server.verdict import Decision, Effect, Match, Reading, Reason, Verdict
@@ -180,13 +181,13 @@ def test_the_table_of_limits_is_right():
         ("bytes of a file", min(policy_text.MAX_FILE_BYTES, files.MAX_FILE_BYTES)),
         ("bytes of a policy", min(sections.MAX_TOTAL_BYTES, files.MAX_TOTAL_BYTES)),
         *((name, sections.MAX_ENTRIES[name]) for name in ("vars", "facts", "actions", "signals", "rules")),
-        ("routes of the catalogue (host × path × upgrade)", catalogue.MAX_ROUTES),
+        ("routes of the catalogue (host, path, upgrade)", catalogue.MAX_ROUTES),
         ("entries that share host and path", catalogue.MAX_ROUTES_PER_PATH),
         ("cases of one action", action_entries.MAX_CASES),
         ("characters of a condition", cel.MAX_EXPRESSION_CHARS),
         ("characters of a pattern", patterns.MAX_PATTERN),
         ("segments of a path pattern", paths.MAX_SEGMENTS),
-        ("items of a list", vars.MAX_LIST),
+        ("items of a list", MAX_LIST),
         ("members of a distinct signal", compiler.MAX_DISTINCT_CAP),
         ("bytes of a JSON body", json_strict.MAX_BYTES),
         ("levels of a JSON body", json_strict.MAX_DEPTH),
@@ -365,13 +366,14 @@ def test_the_printed_refusal_is_what_a_caller_reads():
 
 
 def _fields(value, prefix=""):
+    """The paths of a record's fields; `*` stands for the names of signals."""
     for name, inner in value.items():
         yield f"{prefix}{name}"
-        if isinstance(inner, dict):
-            named = {"*": next(iter(inner.values()))} if name == "readings" else inner
-            inside = named["*"] if name == "readings" else inner
-            yield from _fields(inside, f"{prefix}{name}.{'*.' if name == 'readings' else ''}")
-        elif isinstance(inner, list) and inner and isinstance(inner[0], dict):
+        if name == "readings":
+            yield from _fields(next(iter(inner.values())), f"{prefix}{name}.*.")
+        elif isinstance(inner, dict):
+            yield from _fields(inner, f"{prefix}{name}.")
+        elif isinstance(inner, list) and isinstance(inner[0], dict):
             yield from _fields(inner[0], f"{prefix}{name}[].")
 
 

@@ -110,6 +110,12 @@ def test_a_limit_that_no_list_can_hold_is_refused():
     assert "at most 1023" in faults("      - {name: a, when: signals.things > 2000, then: deny}\n")[0]
 
 
+@pytest.mark.parametrize("limit", [1 << 31, 1 << 60])
+def test_a_limit_that_no_count_can_reach_is_refused(limit):
+    """Rather than a signal that the store cannot keep."""
+    assert "more than can be counted" in faults(f"      - {{name: a, when: signals.calls > {limit}, then: deny}}\n")[0]
+
+
 def test_warnings_do_not_refuse():
     """An unread signal, and a list that costs memory."""
     snapshot = policy(HEAD + "      - {name: a, when: signals.things > 100, then: deny}\n")
