@@ -4,6 +4,7 @@ import logging
 import signal
 import time
 from contextlib import ExitStack
+from functools import partial
 from threading import Event
 from typing import Final
 
@@ -27,6 +28,7 @@ TICK_S: Final = 0.1
 GRACE_S: Final = 10.0
 """After the drain: how long answers in flight may take."""
 JOIN_S: Final = 5.0
+STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
 class Server:
@@ -40,6 +42,7 @@ class Server:
             PolicyError: there is no valid policy to start with.
         """
         self.config = config
+        self._started = False
         _warn(config)
         keyed = assembly.build_keyed_hash(config)
         self.policy = assembly.PolicyHolder(keyed, config.shared_sources)
@@ -48,7 +51,7 @@ class Server:
             lambda: read_directory(config.policies),
             self.policy.compile,
             self.policy.publish,
-            self._reloaded,
+            self._policy_reloaded,
             clock=assembly.clock,
             name="policy",
         )
@@ -80,7 +83,7 @@ class Server:
             lambda: {str(path): read_file(path) for path in self._bundles},
             lambda _: assembly.build_verifier(self.config),
             self._trust,
-            self._reloaded,
+            partial(self._reloaded, "bundles"),
             clock=assembly.clock,
             name="bundles",
         )
@@ -110,6 +113,7 @@ class Server:
         for reloader in (self._policy_files, self._bundle_files) if self._bundles else (self._policy_files,):
             reloader.start()
             self._parts.callback(reloader.stop)
+        self._started = True
         for listener in self.listeners:
             listener.set_serving(True)
         LOG.info("serving policy %s with state %s", self.policy.current.digest, self.config.state.partition(":")[0])
@@ -162,15 +166,19 @@ class Server:
         self.verifier = verifier
         self.engine.trust = trust
 
-    def _reloaded(self, outcome: ReloadOutcome) -> None:
+    def _policy_reloaded(self, outcome: ReloadOutcome) -> None:
+        # The digest of the compiled policy, which records, metadata and readiness show, and not that of its files.
+        self._reloaded("policy", outcome._replace(digest=self.policy.current.digest) if outcome.ok else outcome)
+
+    def _reloaded(self, what: str, outcome: ReloadOutcome) -> None:
         if outcome.ok:
             if not outcome.unchanged:
-                LOG.info("loaded: digest %s", outcome.digest[:16])
+                LOG.info("%s loaded: digest %s", what, outcome.digest[:16])
             return
         for fault in outcome.faults:
             LOG.error("%s", fault)
-        what = f"{len(outcome.faults)} faults" if outcome.faults else outcome.error
-        LOG.error("reload refused (%s); the last good one stays in force", what)
+        why = f"{len(outcome.faults)} faults" if outcome.faults else outcome.error
+        LOG.error("%s reload refused (%s); the last good one stays in force", what, why)
 
 
 def _sink(config: Config) -> JsonLinesSink | NullSink:
@@ -204,15 +212,13 @@ def run(config: Config) -> None:
         ConfigError: a setting cannot be used.
         PolicyError: there is no valid policy to start with.
     """
-    done = Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: done.set())
+    # Blocked before any thread starts, so that all inherit it, and waited for here: a handler that sets an Event
+    # hangs when it interrupts the wait inside of the Event's own lock.
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     server = Server(config)
     try:
         server.start()
-        # A wait without a limit would not return to the interpreter, and signal handlers would not run.
-        while not done.wait(1.0):
-            pass
+        signal.sigwait(STOP_SIGNALS)
         server.drain()
     finally:
         server.stop()

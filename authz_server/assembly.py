@@ -154,9 +154,10 @@ def build_decoder(config: Config, keyed: KeyedHash) -> Decoder:
 
 def build_guard(config: Config) -> ContainmentGuard:
     """The limits of automatic containment."""
-    patterns = tuple(
-        map(compile_spiffe_pattern, (*config.containment.never, *config.trust.proxies, *config.trust.gateways))
-    )
+    # A proxy that is named is never contained; a pattern that lets many workloads ask must not exempt them all.
+    proxies = [pattern for pattern in map(compile_spiffe_pattern, config.trust.proxies) if pattern.exact]
+    named = map(compile_spiffe_pattern, (*config.containment.never, *config.trust.gateways))
+    patterns = (*named, *proxies)
 
     def never(entity: Entity) -> bool:
         return any(pattern.matches(entity.parts[0]) for pattern in patterns)

@@ -8,7 +8,8 @@ from typing import Final
 
 from authz_server.model import Containment, Entity, Principal, Request
 from authz_server.policy.evaluate import Findings, Outcome
-from authz_server.policy.facts import Step, source_entity
+from authz_server.policy.facts import Step
+from authz_server.policy.places import source_entity
 from authz_server.policy.rule import Rule
 from authz_server.policy.ruletable import Candidates
 from authz_server.verdict import Decision, Effect, Match, Reading, Reason, Verdict
@@ -29,6 +30,17 @@ _WINS: Final = {
 }
 _ALERTS: Final = ("", "low", "medium", "high", "critical")
 _READINGS: Final = Verdict._fields.index("readings")
+_BY_RULE: Final = frozenset(
+    {
+        Reason.CHALLENGE,
+        Reason.THROTTLED,
+        Reason.DENIED,
+        Reason.CONTAINED,
+        Reason.EVALUATION_ERROR,
+        Reason.STATE_UNAVAILABLE,
+    }
+)
+"""Reasons for which a rule is to be named; the others are about what no rule said."""
 _ERROR_REASONS: Final = {"state_unavailable": Reason.STATE_UNAVAILABLE}
 
 
@@ -84,9 +96,8 @@ def _weigh(step: Step, parts: tuple[Findings, ...], readings: tuple[Reading, ...
         elif effect is not Effect.OBSERVE and (winner is None or _order(outcome) > _order(winner)):
             winner = outcome
     decision, reason, detail = _decide(step, winner, granted=granted)
-    rule = (
-        winner.rule if winner is not None and decision is not Decision.ALLOW and reason is not Reason.NO_MATCH else None
-    )
+    rule = winner.rule if winner is not None and reason in _BY_RULE else None
+    said = rule if rule is not None and not detail else None  # a rule that erred has nothing to say to the caller
     principal = step.principal
     return Verdict(
         decision=decision,
@@ -95,8 +106,8 @@ def _weigh(step: Step, parts: tuple[Findings, ...], readings: tuple[Reading, ...
         detail=detail,
         action=step.action.name,
         principal=principal.id if principal else "",
-        public_reason=rule.reason if rule else "",
-        remedy=rule.remedy if rule else "",
+        public_reason=said.reason if said else "",
+        remedy=said.remedy if said else "",
         retry_after=rule.retry_after if rule and decision is Decision.THROTTLE else 0,
         matched=tuple(Match(outcome.rule.name, outcome.rule.effect, outcome.error) for outcome in enforced),
         would_have=tuple(Match(outcome.rule.name, outcome.rule.effect, outcome.error) for outcome in shadowed)

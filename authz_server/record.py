@@ -36,7 +36,7 @@ def build(event: DecisionEvent) -> dict[str, Any]:
         "action": verdict.action,
         "principal": verdict.principal,
         "policy_digest": event.digest,
-        "caller": {"kind": event.caller.kind.value, "id": event.caller.id},
+        "caller": _caller(event.caller),
         "matched": [_match(match) for match in verdict.matched],
         "readings": {
             reading.signal: {"value": reading.value, "limit": reading.threshold} for reading in verdict.readings
@@ -57,6 +57,13 @@ def build(event: DecisionEvent) -> dict[str, Any]:
     }
     record.update((name, value) for name, value in optional.items() if value)
     return record
+
+
+def _caller(caller: Caller) -> dict[str, str]:
+    found = {"kind": caller.kind.value, "id": caller.id}
+    if caller.reason:
+        found["reason"] = caller.reason
+    return found
 
 
 def _request(request: Request) -> dict[str, Any]:

@@ -204,6 +204,8 @@ def site(door: str, policies: Callable[[Path], Path], *, replicas: int = 1, shar
                 "state": servers.valkey() if shared else "memory",
                 "policies": str(policies(directory)),
                 "secrets": {"hash_key": str(directory / "hash.key")},
+                # Longer than Envoy takes to notice; alone there is nobody to turn to.
+                "drain": "1s" if replicas > 1 else "100ms",
             }
             found = Site(servers, pki, [Replica(servers, pki, door, n, common) for n in range(replicas)])
             _start(servers, found)

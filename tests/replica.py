@@ -52,7 +52,7 @@ class Replica:
             "listen": [listen],
             "trust": trust,
             "probes": self.probes,
-            "drain": "1s",
+            "drain": "100ms",
             "state_budget": "2s",  # a loaded machine must not look like an outage of the store
             "audit": {"file": str(self.decisions)},
             **common,

@@ -2,6 +2,7 @@
 
 import ssl
 import time
+from itertools import count
 from pathlib import Path
 
 from authz_server.demo.pki import Authority, Svid
@@ -27,7 +28,7 @@ class SitePki:
     def __init__(self, directory: Path) -> None:
         directory.mkdir(mode=0o700)
         self.directory = directory
-        self._count = 0
+        self._numbers = count()
         begin = time.time() - DAY_S  # old enough for leaves that have expired
         self.authorities = {
             "own": Authority("corp.example", begin),
@@ -57,8 +58,7 @@ class SitePki:
         context = ssl.create_default_context(cafile=str(self.bundle))
         context.check_hostname = False  # Envoy's certificate is checked against the bundle; its names are not tested
         if principal:
-            self._count += 1
-            files = self.issue(principal, authority).write(self.directory, f"client{self._count}")
+            files = self.issue(principal, authority).write(self.directory, f"client{next(self._numbers)}")
             context.load_cert_chain(*files)
         if alpn:
             context.set_alpn_protocols(list(alpn))

@@ -1,5 +1,6 @@
 """The command line. Every setting of `serve` can also stand in the configuration file or in an `AUTHZ_…` variable."""
 
+import os
 import sys
 from typing import Annotated
 
@@ -57,7 +58,7 @@ def main() -> None:
         errors.print(f"error: {error}", markup=False)
         sys.exit(EXIT_FAULTY)
     except Exception as error:
-        if "--debug" in sys.argv:
+        if "--debug" in sys.argv or os.environ.get("AUTHZ_DEBUG"):
             raise
         errors.print(f"error: unexpected {type(error).__name__}; run with --debug and report it", markup=False)
         sys.exit(EXIT_FAULTY)

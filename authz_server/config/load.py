@@ -38,9 +38,7 @@ def load_config(file: str, data: bytes, overrides: Mapping[str, Any]) -> Config:
         raise ConfigError(faults)
     plain = _plain(table)
     try:
-        return Config.model_validate(
-            {**plain, **{name: value for name, value in overrides.items() if value is not None}}
-        )
+        return Config.model_validate(_overlaid(plain, overrides))
     except ValidationError as error:
         raise ConfigError([_fault(table, problem) for problem in _apart(error.errors())]) from None
 
@@ -54,6 +52,18 @@ def _apart(problems: Sequence[Any]) -> list[Any]:
         if problem["type"] != "too_short"
         or not any(place[: len(problem["loc"])] == problem["loc"] != place for place in places)
     ]
+
+
+def _overlaid(plain: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """The file's settings with the given ones over them; of a section only what is given."""
+    settings = dict(plain)
+    for name, value in overrides.items():
+        known = settings.get(name)
+        if isinstance(value, Mapping) and isinstance(known, Mapping):
+            settings[name] = {**known, **value}
+        elif value is not None:
+            settings[name] = value
+    return settings
 
 
 def _plain(node: Node) -> Any:

@@ -119,10 +119,15 @@ def _call_complaints(tree: _Tree, call: Any) -> Iterator[str]:
         yield from _enum_complaints(tree, args[1], (args[0],))
     elif name == _MEMBER:
         yield from _enum_complaints(tree, args[0], tuple(args[1].list_expr.elements))
-    elif name in _INDEX and _name(tree, args[0]) == "request.headers":
-        key = _literal(args[1])
-        if isinstance(key, str) and key != key.lower():
-            yield f'header names are lower-case here: "{key.lower()}"'
+        yield from _header_complaints(tree, args[1], args[0])
+    elif name in _INDEX:
+        yield from _header_complaints(tree, args[0], args[1])
+
+
+def _header_complaints(tree: _Tree, headers: Any, key: Any) -> Iterator[str]:
+    name = _literal(key)
+    if _name(tree, headers) == "request.headers" and isinstance(name, str) and name != name.lower():
+        yield f'header names are lower-case here: "{name.lower()}"'
 
 
 def _enum_complaints(tree: _Tree, variable: Any, values: Sequence[Any]) -> Iterator[str]:

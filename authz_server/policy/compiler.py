@@ -15,6 +15,7 @@ from authz_server.keyhash import KeyedHash
 from authz_server.policy.catalogue import Catalogue
 from authz_server.policy.conditions import Conditions
 from authz_server.policy.entries import PolicyText, RuleEntry, SignalEntry
+from authz_server.policy.facts import UNCLASSIFIED
 from authz_server.policy.program import Program
 from authz_server.policy.rule import Key, Rule, Selector, compile_selector
 from authz_server.policy.ruletable import RuleTable
@@ -122,7 +123,9 @@ def _rule(entry: RuleEntry, catalogue: Catalogue, conditions: Conditions, faults
     rule.on_state_error = entry.on_state_error or conditions.text.defaults.on_state_error
     windows = [signal.window_ms for signal in conditions.text.signals if signal.name in rule.signals]
     rule.retry_after = max(1, -(-max(windows, default=1000) // 1000))
-    rule.names_unclassified = "unclassified" in entry.match.get("action", ())
+    # What is not in the catalogue has no kind and no stage of its own to be selected by.
+    selects = "action.kind" in entry.match or "action.stage" in entry.match
+    rule.names_unclassified = UNCLASSIFIED in entry.match.get("action", ()) and not selects
     return rule
 
 
@@ -217,7 +220,12 @@ def _plan(
     if selector is None or (not per and not each) or (entry.member and not member):
         return None
     stages = {stage: index for index, stage in enumerate(entry.stages)}
-    return SignalPlan(signals[entry.name], selector, exclude, when, per, each, member[0][1] if member else None, stages)
+    words = (entry.member, *entry.per, *entry.each)
+    presented = any(word.partition(".")[0] == "credential" for word in words)
+    reader = member[0][1] if member else None
+    return SignalPlan(
+        signals[entry.name], selector, exclude, when, per, each, reader, stages, reads_credential=presented
+    )
 
 
 def _canonical(value: Any) -> Any:

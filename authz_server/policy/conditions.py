@@ -20,10 +20,9 @@ from authz_server.policy.facts import (
     Step,
     declared_types,
     reader_of,
-    source_entity,
-    under,
 )
 from authz_server.policy.patterns import compile_networks
+from authz_server.policy.places import source_entity, under
 from authz_server.policy.program import Combiner, FactReader, Program
 from authz_server.policy.tree import Where
 
@@ -89,7 +88,9 @@ class Conditions:
         if expression is None:
             return None
         if expression.result_type != "BOOL":
-            self._faults.append(where.fault(f"a condition is true or false, this one is {expression.result_type}", key))
+            hint = "; a fact is always present, so compare it instead of asking `has()`" if "has(" in text else ""
+            message = f"a condition is true or false, this one is {expression.result_type}{hint}"
+            self._faults.append(where.fault(message, key))
             return None
         self._check_presence(expression, where, key, actions)
         return Program(expression, self._readers, self._constants)

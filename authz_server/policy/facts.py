@@ -6,8 +6,6 @@ are always present (`""`, 0 or false); open maps are read by `m[?"key"].orValue(
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from functools import lru_cache
-from ipaddress import ip_network
 from typing import Any, Final
 
 from authz_server.model import Action, Principal, Request
@@ -27,13 +25,25 @@ class Step:
         principal: None for an anonymous caller.
         action: what the catalogue made of it.
         captures: path captures by name.
+        chosen: which of the presented credentials `credential.*` means; signals take one after the other.
         document: the parsed JSON body where the action reads it, else None.
         now: Unix time in seconds.
         facts: named facts, filled when first read; `EVALUATION_ERROR` for one that failed.
         readings: signals by name, filled after the round trip to the store.
     """
 
-    __slots__ = ("action", "captures", "document", "facts", "now", "principal", "readings", "request", "service")
+    __slots__ = (
+        "action",
+        "captures",
+        "chosen",
+        "document",
+        "facts",
+        "now",
+        "principal",
+        "readings",
+        "request",
+        "service",
+    )
 
     def __init__(
         self, request: Request, principal: Principal | None, action: Action, captures: Mapping[str, str], now: float
@@ -42,6 +52,7 @@ class Step:
         self.principal = principal
         self.action = action
         self.captures = captures
+        self.chosen = 0
         self.document: Any = None
         self.now = now
         self.facts: dict[str, Any] = {}
@@ -63,24 +74,6 @@ def destination_service(request: Request, action: Action) -> str:
     return action.service
 
 
-@lru_cache(maxsize=65_536)
-def source_entity(address: str) -> str:
-    """The place that an address stands for: IPv4 as it is, IPv6 as its /64, for a host has as many addresses as it likes."""
-    if ":" not in address:
-        return address
-    return str(ip_network(f"{address}/64", strict=False))
-
-
-def under(path: str, root: str) -> bool:
-    """Whether `path` is `root` or lies below it, by whole segments; false for anything with dot segments or `//`."""
-    if not path.startswith("/") or "//" in path or "\\" in path or "\0" in path:
-        return False
-    if any(part in {".", ".."} for part in path.split("/")):
-        return False
-    stem = root.rstrip("/")
-    return path == stem or path.startswith(stem + "/")
-
-
 Reader = Callable[[Step], Any]
 
 
@@ -90,7 +83,7 @@ def _principal(field: str) -> Reader:
 
 
 def _credential(position: int) -> Reader:
-    return lambda step: step.request.credentials[0][position] if step.request.credentials else ""
+    return lambda step: step.request.credentials[step.chosen][position] if step.request.credentials else ""
 
 
 def _grpc(part: int) -> Reader:

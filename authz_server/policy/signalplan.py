@@ -37,6 +37,8 @@ class SignalPlan(NamedTuple):
     """The words that each get an instance of their own."""
     member: Reader | None
     stages: Mapping[str, int]
+    reads_credential: bool = False
+    """Whether its key or its member is the credential, of which a step may present several."""
 
     @property
     def has_fixed_keys(self) -> bool:
@@ -67,8 +69,17 @@ class SignalPlan(NamedTuple):
         return self.when is None or self.when.value(step) is not False
 
     def feed(self, step: Step, hits: list[Hit]) -> None:
-        """Append what the step contributes; nothing when an entity is absent."""
-        self.feed_as(step, self.read_member(step), hits)
+        """Append what the step contributes; nothing when an entity is absent.
+
+        Every presented credential counts: one that is sent in front must not hide the one behind it.
+        """
+        if not self.reads_credential or len(step.request.credentials) < 2:  # noqa: PLR2004 - several
+            self.feed_as(step, self.read_member(step), hits)
+            return
+        for position in range(len(step.request.credentials)):
+            step.chosen = position
+            self.feed_as(step, self.read_member(step), hits)
+        step.chosen = 0
 
     def read_member(self, step: Step) -> str:
         """The value that a distinct signal counts."""

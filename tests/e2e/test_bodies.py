@@ -93,8 +93,8 @@ def test_chunked_bodies_over_http1(alone, parts, status):
 @pytest.mark.parametrize(
     ("body", "lines", "detail"),
     [
-        (b'{"title": "a", "title": "secret"}', [JSON], "json_duplicate_member"),
-        (b'{"title": "a", "Title": "secret"}', [JSON], "json_duplicate_member"),
+        (b'{"title": "a", "title": "secret"}', [JSON], "json_duplicate_key"),
+        (b'{"title": "a", "Title": "secret"}', [JSON], "json_colliding_keys"),
         (b'{"title": "a"', [JSON], ""),
         (b'{"title": "a"}', [("content-type", "text/plain")], "body_not_json"),
         (b'{"title": "a"}', [], "body_not_json"),

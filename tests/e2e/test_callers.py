@@ -26,6 +26,11 @@ def payload(destination, **more):
     )
 
 
+def bound_decision(site):
+    """Make one decision; its id."""
+    return site.server.check(payload(EDGE)).dynamic_metadata.fields["decision_id"].string_value
+
+
 def detail(answer):
     assert answer.status.code == 7
     assert answer.denied_response.status.code == 403
@@ -53,11 +58,12 @@ def test_a_proxy_is_bound_to_its_destination(bound, destination):
 def test_an_authority_that_the_server_does_not_trust_gets_no_connection(bound, authority):
     """The handshake fails; no question is decided."""
     name = EDGE if authority == "forged" else "spiffe://other.example/ns/edge/sa/gateway"
-    before = len(bound.server.records())
+    asked = payload(EDGE, headers={"user-agent": authority}, method="OPTIONS")
     with bound.server.channel(name, authority) as opened, pytest.raises(grpc.RpcError) as refused:
-        opened.unary_unary(CHECK_METHOD)(payload(EDGE), timeout=10)
+        opened.unary_unary(CHECK_METHOD)(asked, timeout=10)
     assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
-    assert len(bound.server.records()) == before
+    assert bound.record(bound_decision(bound))["decision"] == "allow"  # the log is written in order
+    assert "OPTIONS" not in {entry["request"]["method"] for entry in bound.server.records() if "request" in entry}
 
 
 def test_a_plaintext_caller_gets_no_connection(bound):

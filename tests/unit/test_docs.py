@@ -9,6 +9,7 @@ from typing import Annotated, NamedTuple, get_args, get_origin
 import pytest
 import typer
 import yaml
+from envoy.config.bootstrap.v3.bootstrap_pb2 import LayeredRuntime
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.config.route.v3.route_components_pb2 import VirtualHost
 from envoy.extensions.filters.http.ext_authz.v3.ext_authz_pb2 import ExtAuthz, ExtAuthzPerRoute
@@ -291,13 +292,14 @@ def test_the_settings_that_are_not_supported_yet_are_complete():
 
 def test_the_envoy_examples_are_what_envoy_reads():
     """Each block is a message of its type, with no unknown field."""
-    filter_, manager, host, cluster, log = map(yaml.safe_load, blocks("envoy.md", "yaml"))
+    filter_, manager, host, cluster, runtime, log = map(yaml.safe_load, blocks("envoy.md", "yaml"))
     typed = {key: value for key, value in filter_["typed_config"].items() if key != "@type"}
     for message, value in (
         (ExtAuthz(), typed),
         (HttpConnectionManager(), manager),
         (VirtualHost(), host),
         (Cluster(), cluster),
+        (LayeredRuntime(), runtime),
     ):
         json_format.ParseDict(value, message)
     assert "decision_id" in log["json_format"]
@@ -329,6 +331,7 @@ def test_the_filter_is_the_one_of_the_demo():
     printed = yaml.safe_load(blocks("envoy.md", "yaml")[0])["typed_config"]
     assert set(demo) <= set(printed)
     assert {key: printed[key] for key in demo} == demo
+    assert yaml.safe_load(blocks("envoy.md", "yaml")[4]) == shipped["layered_runtime"]
 
 
 def test_the_table_of_metadata_is_complete():
@@ -393,7 +396,9 @@ def test_the_table_of_record_fields_is_complete():
         degraded=True,
     )
     asked = request(credentials=(Credential("bearer", "00"),))
-    event = record.DecisionEvent("0", 1.0, "d", Caller(CallerKind.SOCKET, "unix:"), asked, full, 1)
+    event = record.DecisionEvent(
+        "0", 1.0, "d", Caller(CallerKind.SOCKET, "unix:", valid=False, reason="why"), asked, full, 1
+    )
     shadowed = {f"would_have[].{name}" for name in ("rule", "effect", "error")}  # as in `matched`
     assert codes("decisions.md", "Field") == set(_fields(record.build(event))) - shadowed
 

@@ -323,3 +323,42 @@ def test_alert_and_tags_of_every_matched_rule_apply():
         "high",
         {"owasp:ASI03", "attack:T1550"},
     )
+
+
+def test_every_presented_credential_is_counted():
+    """A worthless one in front does not hide a stolen one behind it."""
+    text = BASE.replace("signals:", "signals:\n      users: {distinct: principal, per: [credential], window: 1h}") + (
+        "      - {name: shared, when: signals.users > 1, then: quarantine, contain: {pair: 1h}}\n"
+    )
+    snapshot = policy(text)
+    begun = pdp.begin(snapshot, request(credentials=(credential("junk"), credential("stolen"))), principal(), NOW)
+    users = [hit for hit in begun.hits if hit.signal.name == "users"]
+    assert {hit.entity for hit in users} == {
+        Entity("credential", (credential("junk").id,)),
+        Entity("credential", (credential("stolen").id,)),
+    }
+    readings = tuple(2 if hit.entity == Entity("credential", (credential("stolen").id,)) else 1 for hit in begun.hits)
+    assert pdp.conclude(begun, Readings(readings)).rule == "shared"
+
+
+def test_an_allow_rule_that_selects_by_kind_never_grants_unclassified():
+    """What the catalogue does not know has no kind of its own, whatever the default says."""
+    text = BASE + (
+        '      - {name: rest, match: {principal: "spiffe://**", action: unclassified, action.kind: write}, then: allow}\n'
+    )
+    assert decide(policy(text), request(path="/v1/other")).reason is Reason.NO_MATCH
+
+
+def test_a_step_without_a_grant_learns_nothing_of_other_rules():
+    """Neither the name nor the text of a throttle that happens to match."""
+    text = BASE + "      - {name: slow, then: throttle, reason: internal, remedy: internal}\n"
+    for who in ("", "spiffe://corp.example/ns/other/sa/x"):
+        verdict = decide(policy(text), who=who)
+        assert (verdict.rule, verdict.public_reason, verdict.remedy) == ("", "", "")
+
+
+def test_a_rule_that_errs_says_nothing_to_the_caller():
+    """Its reason was written for the case that its condition holds."""
+    text = BASE + '      - {name: r, when: \'request.headers["x-a"] == "1"\', then: deny, reason: told, remedy: told}\n'
+    verdict = decide(policy(text))
+    assert (verdict.rule, verdict.public_reason, verdict.remedy) == ("r", "", "")

@@ -57,3 +57,11 @@ def test_an_undecodable_request_has_a_record_too():
     """Without the request's part."""
     built = record.build(event(Verdict(Decision.DENY, Reason.DECODE_ERROR, detail="path_dot_segment")))
     assert (built["reason"], built["detail"], "request" in built) == ("decode_error", "path_dot_segment", False)
+
+
+def test_why_a_caller_was_refused_is_on_record():
+    """The answer does not say it."""
+    caller = Caller(CallerKind.MTLS, "", valid=False, reason="svid_expired")
+    verdict = Verdict(Decision.DENY, Reason.DENIED, detail="caller_invalid")
+    built = record.build(DecisionEvent("d1", NOW, "digest", caller, None, verdict, 1))
+    assert built["caller"] == {"kind": "mtls", "id": "", "reason": "svid_expired"}

@@ -41,10 +41,10 @@ def decide(istio):
 
     def step(account: str, method: str, path: str, namespace: str = "agents") -> str:
         caller = _principal(namespace, account) if account else ABSENT
-        found = begin(snapshot, _request(method, path), caller, (), NOW)
+        found = begin(snapshot, _request(method, path), caller, NOW)
         if isinstance(found, Decided):
             return found.verdict.decision
-        (readings,) = store.apply([measure(found.hits, found.flags, b"")])
+        (readings,) = store.apply([measure(found.hits, (), b"")])
         verdict = conclude(found, readings)
         return (
             f"{verdict.decision} {verdict.rule}" if verdict.decision != "allow" and verdict.rule else verdict.decision

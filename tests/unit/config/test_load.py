@@ -104,3 +104,9 @@ def test_yaml_that_is_not_plain_is_refused():
     """Duplicate keys and anchors are faults here as in policies."""
     assert "c.yaml:2" in faults(b"state: memory\nstate: memory\n")[0]
     assert faults(b"state: &a memory\n")
+
+
+def test_a_flag_of_a_section_leaves_the_rest_of_it():
+    """`--audit FILE` does not undo what the file says about a full queue."""
+    config = load_config("c.yaml", b"audit: {file: a, on_full: block}\n", {"audit": {"file": "b"}})
+    assert (config.audit.file, config.audit.on_full) == ("b", "block")

@@ -31,6 +31,7 @@ ENVIRONMENT = Environment(
         ('request.path.matches("a+")', "not available"),
         ('request.headers["X-Api-Key"] == "1"', '"x-api-key"'),
         ('request.headers[?"X-A"].orValue("") == "1"', '"x-a"'),
+        ('"X-A" in request.headers', '"x-a"'),
         ("request.json.a.exists(x, request.json.b.exists(y, x == y))", "square"),
         ('signals.calls > 1 && (false || action.kind == "reed")', "did you mean"),
     ],

@@ -10,9 +10,7 @@ from authz_server.policy.facts import (
     Step,
     destination_service,
     reader_of,
-    source_entity,
     type_of,
-    under,
 )
 from tests.steps import NOW, credential, principal, request
 
@@ -94,34 +92,6 @@ def test_the_size_is_the_declared_length_or_what_came():
 def test_the_destination_is_never_the_host_header(changes, expected):
     """The route's name, the destination's identity, the catalogue's name: nothing that the caller chooses."""
     assert destination_service(request(**changes), ACTION) == expected
-
-
-@pytest.mark.parametrize(
-    ("path", "inside"),
-    [
-        ("/workspace", True),
-        ("/workspace/a/b", True),
-        ("/workspace2", False),
-        ("/workspace/../etc", False),
-        ("/workspace/./a", False),
-        ("/workspace//a", False),
-        ("/workspace\\..\\etc", False),
-        ("workspace/a", False),
-        ("/workspace/a\0b", False),
-        ("", False),
-    ],
-)
-def test_under_goes_by_whole_segments(path, inside):
-    """A prefix of a name is not a folder, and dots never climb."""
-    assert under(path, "/workspace") is inside
-    assert under(path, "/workspace/") is inside
-
-
-def test_a_source_entity_is_an_ipv4_address_or_an_ipv6_network():
-    """A host has as many IPv6 addresses as it likes."""
-    assert source_entity("10.1.2.3") == "10.1.2.3"
-    assert source_entity("2001:db8::1") == source_entity("2001:db8::ffff") == "2001:db8::/64"
-    assert source_entity("") == ""
 
 
 def test_words_of_keys_are_facts_and_captures():
