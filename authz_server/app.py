@@ -15,6 +15,8 @@ from authz_server.config import Config
 from authz_server.doorway import build_listener
 from authz_server.errors import ConfigError, Fault, PolicyError, StateUnavailableError
 from authz_server.identity.svid import SvidVerifier
+from authz_server.listeners.base import Listener
+from authz_server.listeners.grpcio import GrpcioListener
 from authz_server.listeners.probe import ProbeServer, Readiness
 from authz_server.listeners.threads import join_all, start_thread
 from authz_server.policy.compiler import Snapshot
@@ -141,6 +143,7 @@ class Server:
             "policy_reload": "failing" if failing is not None else "ok",
             "policy_stale": stale,
             "bundles": "failing" if self._bundle_files.failing_since is not None else "ok",
+            "tls": "failing" if any(_tls_error(listener) for listener in self.listeners) else "ok",
             "state": self._state(),
             "audit_dropped": self.audit.dropped + self.audit.failed,
             "draining": self.draining,
@@ -179,6 +182,12 @@ class Server:
             LOG.error("%s", fault)
         why = f"{len(outcome.faults)} faults" if outcome.faults else outcome.error
         LOG.error("%s reload refused (%s); the last good one stays in force", what, why)
+
+
+def _tls_error(listener: Listener) -> str:
+    """Why the files of a listener's TLS are not in use, or `""`."""
+    files = listener.certificates if isinstance(listener, GrpcioListener) else None
+    return files.error if files is not None else ""
 
 
 def _sink(config: Config) -> JsonLinesSink | NullSink:

@@ -70,6 +70,7 @@ class Answer(NamedTuple):
     body: bytes
 
     def json(self) -> Any:
+        assert self.body, f"no body: {self}"
         return json.loads(self.body)
 
 
