@@ -17,14 +17,17 @@ METADATA = ("decision", "detail", "policy_digest", "rule")
 """Dynamic metadata in the access log, beside what the demonstration logs."""
 
 
-def envoy_document(values: Mapping[str, object], endpoints: Sequence[str], tls: str, lenient_port: int) -> Any:
+def envoy_document(
+    values: Mapping[str, object], endpoints: Sequence[str], tls: str, lenient_port: int, token: str = ""
+) -> Any:
     """Build the configuration.
 
     Args:
         values: fills the `${…}` of the demonstration's file.
-        endpoints: of authz-server, each `unix:PATH` or `HOST:PORT`; TCP ones are asked over mTLS.
+        endpoints: of authz-server, each `unix:PATH` or `HOST:PORT`; TCP ones are asked over mTLS, or with the token.
         tls: directory of the certificates.
         lenient_port: of the second listener, where certificates are optional and nothing is normalised.
+        token: the caller secret, sent in plaintext.
     """
     text = resources.files("authz_server.demo").joinpath("files", "envoy.yaml").read_text(encoding="utf-8")
     filled = {**values, "tls": tls, "socket": "replaced"}
@@ -32,10 +35,17 @@ def envoy_document(values: Mapping[str, object], endpoints: Sequence[str], tls: 
     (strict,) = document["static_resources"]["listeners"]
     for member in METADATA:
         log_format(strict)[member] = f"%DYNAMIC_METADATA(envoy.filters.http.ext_authz:{member})%"
-    # A loaded machine must not look like an outage.
-    ext_authz(strict)["grpc_service"]["timeout"] = "5s"
+    # A loaded machine must not look like an outage. Envoy takes `max_interval` for the timeout of each try as well
+    # (source/common/http/utility.cc, convertCoreToRouteRetryPolicy), so it grows with the timeout.
+    service = ext_authz(strict)["grpc_service"]
+    service["timeout"] = service["retry_policy"]["retry_back_off"]["max_interval"] = "5s"
+    cluster = document["static_resources"]["clusters"][1]
+    _change_cluster(cluster, endpoints)
+    if token:
+        _send_token(service, cluster, token)
+    elif not endpoints[0].startswith("unix:"):
+        cluster["transport_socket"] = _mutual_tls(tls)
     document["static_resources"]["listeners"].append(_lenient(strict, tls, lenient_port))
-    _change_cluster(document["static_resources"]["clusters"][1], endpoints, tls)
     return document
 
 
@@ -66,10 +76,11 @@ def _lenient(strict: Any, tls: str, port: int) -> Any:
     http["normalize_path"] = http["merge_slashes"] = False
     http["path_with_escaped_slashes_action"] = "KEEP_UNCHANGED"
     http["common_http_protocol_options"]["headers_with_underscores_action"] = "ALLOW"
+    http["upgrade_configs"] = [{"upgrade_type": "websocket"}]
     return listener
 
 
-def _change_cluster(cluster: Any, endpoints: Sequence[str], tls: str) -> None:
+def _change_cluster(cluster: Any, endpoints: Sequence[str]) -> None:
     assert cluster["name"] == "authz"
     cluster["load_assignment"]["endpoints"] = [
         {"lb_endpoints": [{"endpoint": {"address": _address(endpoint)}} for endpoint in endpoints]}
@@ -77,26 +88,32 @@ def _change_cluster(cluster: Any, endpoints: Sequence[str], tls: str) -> None:
     # Faster than in production, and as strict: two failures in a row.
     cluster["connect_timeout"] = "2s"
     cluster["health_checks"][0].update(timeout="2s", interval="0.2s", no_traffic_interval="0.2s")
-    if not endpoints[0].startswith("unix:"):
-        cluster["transport_socket"] = {
-            "name": "envoy.transport_sockets.tls",
-            "typed_config": {
-                "@type": f"{TLS}.UpstreamTlsContext",
-                "common_tls_context": {
-                    "alpn_protocols": ["h2"],
-                    "tls_certificates": [
-                        {
-                            "certificate_chain": {"filename": f"{tls}/edge.pem"},
-                            "private_key": {"filename": f"{tls}/edge.key"},
-                        }
-                    ],
-                    "validation_context": {
-                        "trusted_ca": {"filename": f"{tls}/ca.crt"},
-                        "match_typed_subject_alt_names": [{"san_type": "URI", "matcher": {"exact": SERVER}}],
-                    },
+
+
+def _mutual_tls(tls: str) -> Any:
+    """Give the transport socket that shows Envoy's own SVID and wants the server's."""
+    files = {"certificate_chain": {"filename": f"{tls}/edge.pem"}, "private_key": {"filename": f"{tls}/edge.key"}}
+    return {
+        "name": "envoy.transport_sockets.tls",
+        "typed_config": {
+            "@type": f"{TLS}.UpstreamTlsContext",
+            "common_tls_context": {
+                "alpn_protocols": ["h2"],
+                "tls_certificates": [files],
+                "validation_context": {
+                    "trusted_ca": {"filename": f"{tls}/ca.crt"},
+                    "match_typed_subject_alt_names": [{"san_type": "URI", "matcher": {"exact": SERVER}}],
                 },
             },
-        }
+        },
+    }
+
+
+def _send_token(service: Any, cluster: Any, token: str) -> None:
+    """Let checks and health checks carry the caller secret."""
+    secret = {"key": "authorization", "value": f"Bearer {token}"}
+    service["initial_metadata"] = [secret]
+    cluster["health_checks"][0]["grpc_health_check"]["initial_metadata"] = [{"header": secret}]
 
 
 def _address(endpoint: str) -> Any:

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.client import HTTPSConnection
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,47 +18,16 @@ import httpx
 import yaml
 
 from authz_server.demo.servers import Servers, free_port
+from tests.echo import Echo
 from tests.envoy_config import envoy_document
 from tests.replica import Replica
 from tests.site_pki import SitePki
 
 DOORS = ("native", "grpcio")
-"""`native`: plaintext on a Unix socket; `grpcio`: mutual TLS on a port, bound to Envoy's own identity."""
+"""`native`: plaintext on a Unix socket; `grpcio`: mutual TLS on a port, bound to Envoy's own identity. There is a third
+one, `token`: plaintext on a port with a caller secret."""
 HOST = "crm.corp.example"
 PATIENCE_S = 20.0
-
-
-class Upstream(BaseHTTPRequestHandler):
-    """Answers with what reached it: every header line, the path and the size of the body."""
-
-    protocol_version = "HTTP/1.1"
-
-    def _answer(self) -> None:
-        size = self._drain_chunks() if self.headers.get("transfer-encoding") else self._drain()
-        seen = {"path": self.path, "headers": [[n.lower(), v] for n, v in self.headers.items()], "size": size}
-        body = json.dumps(seen).encode()
-        self.send_response(200)
-        self.send_header("content-type", "application/json")
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
-
-    def _drain(self) -> int:
-        return len(self.rfile.read(int(self.headers.get("content-length") or 0)))
-
-    def _drain_chunks(self) -> int:
-        total = 0
-        while size := int(self.rfile.readline(), 16):
-            total += len(self.rfile.read(size))
-            self.rfile.readline()
-        self.rfile.readline()
-        return total
-
-    do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = do_OPTIONS = _answer  # noqa: N815
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-        """Stay silent."""
 
 
 class Answer(NamedTuple):
@@ -91,6 +59,11 @@ class Site:
         """The only replica."""
         (replica,) = self.replicas
         return replica
+
+    @property
+    def token(self) -> str:
+        """The caller secret of the door `token`."""
+        return (self.directory / "token").read_text()
 
     @contextmanager
     def client(self, principal: str, **more: Any) -> Iterator[httpx.Client]:
@@ -191,7 +164,7 @@ def site(door: str, policies: Callable[[Path], Path], *, replicas: int = 1, shar
     """Run a site.
 
     Args:
-        door: one of `DOORS`.
+        door: one of `DOORS`, or `token`.
         policies: writes the policy directory below the given one, and returns it.
         replicas: how many servers Envoy asks in turn.
         shared: they keep state in a Valkey, else each in its memory.
@@ -201,6 +174,7 @@ def site(door: str, policies: Callable[[Path], Path], *, replicas: int = 1, shar
         with Servers(directory) as servers:
             pki = SitePki(directory / "tls")
             (directory / "hash.key").write_text(secrets.token_hex(32))
+            (directory / "token").write_text(secrets.token_hex(32))
             common = {
                 "state": servers.valkey() if shared else "memory",
                 "policies": str(policies(directory)),
@@ -223,11 +197,12 @@ def _start(servers: Servers, found: Site) -> None:
     values = {
         "listen_port": found.port,
         "admin_port": found.admin_port,
-        "upstream_port": servers.upstream(Upstream),
+        "upstream_port": servers.upstream(Echo),
         "access_log": servers.directory / "access.ndjson",
     }
     endpoints = [replica.address for replica in found.replicas]
-    document = envoy_document(values, endpoints, str(found.pki.directory), found.lenient_port)
+    token = found.token if found.replicas[0].door == "token" else ""
+    document = envoy_document(values, endpoints, str(found.pki.directory), found.lenient_port, token)
     config = servers.directory / "envoy.yaml"
     config.write_text(yaml.safe_dump(document), encoding="utf-8")
     for replica in found.replicas:

@@ -8,6 +8,7 @@ import socket
 import ssl
 import struct
 from collections.abc import Iterable, Sequence
+from typing import Self
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE = 0, 1, 3, 4, 6, 7, 8
@@ -40,7 +41,7 @@ class RawH2:
         while not self._settled:
             self._read_frame()
 
-    def __enter__(self) -> "RawH2":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:

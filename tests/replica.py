@@ -20,6 +20,7 @@ from authz_server.listeners.base import CHECK_METHOD
 from tests.site_pki import SERVER_NAME, SitePki
 
 STOP_S = 30.0
+Metadata = tuple[tuple[str, str], ...]
 
 
 class Replica:
@@ -45,9 +46,11 @@ class Replica:
             files = {
                 "certificate": pki.directory / "server.pem",
                 "key": pki.directory / "server.key",
-                "client_ca": pki.bundle,
+                "client_ca": pki.callers,
             }
             listen = {"address": self.address, "tls": {name: str(path) for name, path in files.items()}}
+        if door == "token":
+            listen = {"address": self.address, "caller_token": str(directory / "token")}
         settings = {
             "listen": [listen],
             "trust": trust,
@@ -111,7 +114,7 @@ class Replica:
     def channel(self, caller: str = EDGE, authority: str = "own") -> Iterator[grpc.Channel]:
         """Open a channel to its listener, as Envoy would; on mTLS with an SVID of the caller."""
         options = [("grpc.use_local_subchannel_pool", 1), ("grpc.ssl_target_name_override", SERVER_NAME)]
-        if self.door == "native":
+        if self.door != "grpcio":
             opened = grpc.insecure_channel(self.address, options)
         else:
             svid = self._pki.issue(caller, authority)
@@ -120,7 +123,8 @@ class Replica:
         with opened:
             yield opened
 
-    def check(self, payload: bytes, caller: str = EDGE) -> Any:
+    def check(self, payload: bytes, caller: str = EDGE, metadata: Metadata = ()) -> Any:
         """Ask for one decision; the CheckResponse."""
         with self.channel(caller) as opened:
-            return CheckResponse.FromString(opened.unary_unary(CHECK_METHOD)(payload, timeout=STOP_S))
+            answer = opened.unary_unary(CHECK_METHOD)(payload, timeout=STOP_S, metadata=metadata)
+            return CheckResponse.FromString(answer)

@@ -38,13 +38,23 @@ class SitePki:
         bundles = [authority.bundle_pem for authority in self.authorities.values()]
         (directory / "ca.crt").write_bytes(bundles[0])
         (directory / "all.crt").write_bytes(b"".join(bundles))
+        (directory / "callers.crt").write_bytes(bundles[0])
         self.issue(EDGE, dns=[f"{host}.corp.example" for host in HOSTS]).write(directory, "edge")
-        self.issue(SERVER, dns=[SERVER_NAME]).write(directory, "server")
+        self.renew_server()
 
     @property
     def bundle(self) -> Path:
         """The trust bundle of the site, as a file."""
         return self.directory / "ca.crt"
+
+    @property
+    def callers(self) -> Path:
+        """The anchors of those who may open a connection to the server, as a file; at first the bundle."""
+        return self.directory / "callers.crt"
+
+    def renew_server(self) -> None:
+        """Write a new certificate and key of the server over the old ones."""
+        self.issue(SERVER, dns=[SERVER_NAME]).write(self.directory, "server")
 
     def issue(
         self, principal: str, authority: str = "own", *, dns: tuple[str, ...] | list[str] = (), age_s: float = 3600.0,

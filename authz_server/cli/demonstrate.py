@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from authz_server.cli.common import EXIT_FAULTY, EXIT_USAGE, errors
 
@@ -18,12 +19,13 @@ def demo(
         from authz_server.demo.run import run_demo  # noqa: PLC0415 - an extra that production does not have
         from authz_server.demo.servers import DemoError  # noqa: PLC0415
     except ImportError as error:
-        errors.print(f"error: the demo needs more packages ({error.name}): pip install 'authz-server[demo]'")
+        message = f"error: the demo needs more packages ({error.name}): pip install 'authz-server[demo]'"
+        errors.print(message, markup=False)
         raise typer.Exit(EXIT_USAGE) from None
     try:
         raise typer.Exit(run_demo(_wide_console(), keep=keep, pace_s=pace))
     except DemoError as error:
-        errors.print(f"[bold red]error:[/] {error}")
+        errors.print(f"[bold red]error:[/] {escape(str(error))}")
         raise typer.Exit(EXIT_FAULTY) from None
 
 

@@ -1,7 +1,7 @@
 """The sites that the end-to-end tests share: each door once, started when the first test asks."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -24,6 +24,12 @@ def _plain(directory: Path) -> Path:
     folder.mkdir()
     shutil.copy(POLICY, folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def plain_policy() -> Callable[[Path], Path]:
+    """Writes the policy of these tests into a site's directory."""
+    return _plain
 
 
 @pytest.fixture(scope="session")

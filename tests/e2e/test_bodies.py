@@ -90,6 +90,21 @@ def test_chunked_bodies_over_http1(alone, parts, status):
         assert refusal(alone, answer.json()) == "body_partial"
 
 
+@pytest.mark.parametrize("claim", ["true", "false"])
+def test_what_a_client_says_about_truncation_is_not_read(alone, claim):
+    """Envoy's own header tells it: a whole body is whole and a cut one is cut, whatever the client claims."""
+    lines, context = [JSON, ("x-envoy-auth-partial-body", claim)], alone.pki.client(agent("writer"))
+    assert alone.send("POST", PATH, lines, body=document(60), context=context).status == 200
+    assert alone.send("POST", PATH, lines, body=document(MAX_BODY + 1), context=context).status == 400
+
+
+def test_the_largest_request_that_envoy_takes_is_decided(alone):
+    """A body of the limit beside 50 KB of headers is within what the server reads: no error, no 503."""
+    lines = [JSON, ("x-long", "x" * 50_000)]
+    answer = alone.send("POST", PATH, lines, body=document(MAX_BODY), context=alone.pki.client(agent("writer")))
+    assert (answer.status, answer.json()["size"]) == (200, MAX_BODY)
+
+
 @pytest.mark.parametrize(
     ("body", "lines", "detail"),
     [

@@ -79,3 +79,16 @@ def test_garbage_is_denied_and_not_an_error(alone):
         answer = alone.server.check(data)
         assert answer.status.code != 0
         assert answer.denied_response.status.code in {400, 401, 403}
+
+
+def test_a_repeated_check_counts_once(alone):
+    """Envoy repeats a check byte for byte when an answer is late; only new ones bring the caller to its limit."""
+    who = "spiffe://corp.example/ns/bursts/sa/repeated"
+
+    def ask(number):
+        more = {"principal": who, "stream_id": str(number)}
+        asked = check_request(path="/v1/things/7", host=HOST, destination_principal=EDGE, **more)
+        return alone.server.check(asked).status.code
+
+    assert [ask(1) for _ in range(8)] == [0] * 8
+    assert [ask(number) for number in range(2, 8)] == [0] * 4 + [8] * 2

@@ -107,6 +107,8 @@ def test_spoofed_headers_never_reach_the_upstream(alone, path):
         ("x-authz-role", "admin"),
         ("X_AUTHZ_ROLE", "admin"),
         ("x-authz-", "admin"),
+        # Hop-by-hop by the client's word (RFC 9110 7.6.1): ours must not be dropped behind the decision.
+        ("connection", "x-authz-principal, x-authz-action"),
     ]
     answer = alone.send("GET", path, spoofed, context=alone.pki.client(agent("spoofer")))
     assert answer.status == 200
@@ -123,14 +125,24 @@ def test_an_anonymous_request_carries_no_principal_to_the_upstream(alone):
     assert [name for name, _ in ours(answer)] == ["x-authz-action", "x-authz-decision-id"]
 
 
+def test_a_websocket_that_nothing_classifies_is_denied(alone):
+    """One check would cover a whole connection, so the plain action of its path does not admit it."""
+    upgrade = [("connection", "upgrade"), ("upgrade", "websocket"), ("sec-websocket-key", "x" * 16)]
+    answer = alone.send("GET", "/v1/things/7", upgrade, context=alone.pki.client(agent("socket")))
+    assert answer.status == 403
+    assert alone.record(decision_of(answer))["detail"] == "upgrade_unclassified"
+
+
 def test_a_grpc_caller_reads_its_refusal_as_a_status(alone):
     """PERMISSION_DENIED with the decision id in the message, not HTTP 403 without a gRPC status."""
     svid = alone.pki.issue(agent("greeter"))
     credentials = grpc.ssl_channel_credentials(alone.pki.bundle.read_bytes(), svid.key_pem, svid.chain_pem)
     options = [("grpc.ssl_target_name_override", HOST), ("grpc.use_local_subchannel_pool", 1)]
-    with grpc.secure_channel(f"127.0.0.1:{alone.port}", credentials, options) as channel:
-        with pytest.raises(grpc.RpcError) as refused:
-            channel.unary_unary("/demo.Greeter/Hello")(b"", timeout=20)
+    with (
+        grpc.secure_channel(f"127.0.0.1:{alone.port}", credentials, options) as channel,
+        pytest.raises(grpc.RpcError) as refused,
+    ):
+        channel.unary_unary("/demo.Greeter/Hello")(b"", timeout=20)
     assert refused.value.code() is grpc.StatusCode.PERMISSION_DENIED
     text, _, identifier = refused.value.details().removesuffix("]").partition(" [")
     assert text == "No policy permits the request."
