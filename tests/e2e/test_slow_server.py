@@ -12,6 +12,7 @@ import yaml
 from tests.envoy_config import ext_authz
 from tests.site_pki import agent
 
+_PLACES = {"listen_port": 1, "admin_port": 2, "upstream_port": 3, "tls": "/tls", "socket": "/s", "access_log": "/a"}
 SIDECAR = Path(__file__).parents[2] / "k8s/overlays/sidecar/envoy/envoy.yaml"
 
 
@@ -35,7 +36,7 @@ def test_a_pause_is_waited_for(alone):
 
 def _shipped():
     demo = resources.files("authz_server.demo").joinpath("files", "envoy.yaml").read_text(encoding="utf-8")
-    yield pytest.param(Template(demo).safe_substitute(listen_port=1, admin_port=2, upstream_port=3), id="demo")
+    yield pytest.param(Template(demo).substitute(_PLACES), id="demo")
     yield pytest.param(SIDECAR.read_text(encoding="utf-8"), id="sidecar")
 
 
