@@ -45,6 +45,8 @@ class Server:
         """
         self.config = config
         self._started = False
+        self._stopping = Event()
+        self._wake = Event()
         _warn(config)
         keyed = assembly.build_keyed_hash(config)
         self.policy = assembly.PolicyHolder(keyed, config.shared_sources)
@@ -66,7 +68,7 @@ class Server:
         self.store = assembly.build_store(config, keyed)
         self.audit = AuditQueue(_sink(config), block=config.audit.on_full == "block", sleep=time.sleep)
         self.engine = assembly.build_engine(
-            config, keyed, self.policy, self.store, self.audit.submit, verifier=self.verifier
+            config, keyed, self.policy, self.store, self.audit.submit, verifier=self.verifier, wake=self._wake.set
         )
         self._bundles = [
             path for domain in config.trust.domains for path in (domain.bundle, domain.intermediates) if path
@@ -76,7 +78,6 @@ class Server:
             build_listener(listen, config, self.engine.decide, lambda: self.verifier) for listen in config.listen
         ]
         self.draining = False
-        self._stopping = Event()
         self._parts = ExitStack()
 
     def _watch_bundles(self) -> Reloader[SvidVerifier | None]:
@@ -102,6 +103,7 @@ class Server:
         self._parts.callback(self.store.close)
         ticker = start_thread("tick", self._tick)
         self._parts.callback(join_all, [ticker], JOIN_S)
+        self._parts.callback(self._wake.set)
         self._parts.callback(self._stopping.set)
         for listener in self.listeners:
             listener.start()
@@ -158,7 +160,9 @@ class Server:
         return "ok"
 
     def _tick(self) -> None:
-        while not self._stopping.wait(TICK_S):
+        while not self._stopping.is_set():
+            self._wake.wait(TICK_S)
+            self._wake.clear()
             try:
                 self.engine.tick()
             except Exception as error:

@@ -215,6 +215,7 @@ def build_engine(
     submit: Callable[[DecisionEvent], None],
     *,
     verifier: SvidVerifier | None,
+    wake: Callable[[], None] = lambda: None,
 ) -> Engine:
     """The engine of the configuration.
 
@@ -235,6 +236,7 @@ def build_engine(
         monotonic=time.monotonic,
         new_id=new_id,
         submit=submit,
+        wake=wake,
         replicas=config.replicas,
     )
     return Engine(ports, build_trust(config, verifier))

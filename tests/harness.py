@@ -53,6 +53,7 @@ class Bench:
         self.clock = clock or Clock()
         self.policy = Policy(text)
         self.events = []
+        self.woken = []
         self.contained = ContainedSet()
         self.local = MemoryStore(KEYED, self.clock.milliseconds)
         self.store = store or self.local
@@ -71,6 +72,7 @@ class Bench:
             "monotonic": self.clock,
             "new_id": lambda: f"{next(numbers):032x}",
             "submit": self.events.append,
+            "wake": lambda: self.woken.append(True),
         }
         trust = Trust(
             Authenticator(TrustSettings(verifier, ("certificate", "principal") if verifier else ("principal",))),

@@ -27,6 +27,9 @@ FLAG_MEMORY_S: Final = 2.0
 """How long a containment that was read from the store also stops steps that read nothing."""
 MAX_DEFERRED: Final = 4096
 """Measurements of already decided steps that wait for the next round trip; beyond it the oldest are dropped."""
+MAX_CARRIED: Final = 64
+"""How many of them one round trip takes along: as many as a full batch, so that nobody's wait doubles more than once. When more
+are waiting the ticker is woken."""
 MAX_WRITES: Final = 1024
 """Containments that wait to be stored; the local set enforces them meanwhile."""
 
@@ -79,6 +82,8 @@ class Engine:
         self._settle(batch, begun.verdict, position, begun.request)
         if begun.hits:
             self._deferred.append(pdp.measure(begun.hits, (), self._fingerprint(call)))
+            if len(self._deferred) >= MAX_CARRIED:
+                self._ports.wake()
         return None
 
     def _judge(self, batch: Batch, position: int, call: Call) -> Waiting | Done:
@@ -113,29 +118,33 @@ class Engine:
         return self._ports.keyed.digest((call.caller.id, call.payload))
 
     def _apply(self, waiting: Sequence[Waiting]) -> list[Readings]:
-        """The one round trip: this batch's measurements, and those that earlier steps left behind."""
+        """The one round trip: this batch's measurements, and some that earlier steps left behind."""
         own = [each.measurement for each in waiting]
         earlier = self._take_deferred()  # in front: they happened before, and these readings must see them
-        results = self._ports.store.apply([*earlier, *own])[len(earlier) :]
+        return self._measure([*earlier, *own])[len(earlier) :]
+
+    def _measure(self, measurements: Sequence[Measurement]) -> list[Readings]:
+        """Count and read; what the store does not answer is counted and read in this replica's own memory."""
+        results = self._ports.store.apply(measurements)
         return [
-            result if isinstance(result, Readings) else self._read_locally(own[index])
-            for index, result in enumerate(results)
+            result if isinstance(result, Readings) else self._measure_locally(measurement)
+            for result, measurement in zip(results, measurements, strict=True)
         ]
+
+    def _measure_locally(self, measurement: Measurement) -> Readings:
+        (result,) = self._ports.local.apply([measurement])
+        if isinstance(result, StateUnavailableError):
+            return NO_READINGS._replace(values=(0,) * len(measurement.hits), degraded=True)
+        return result._replace(degraded=True)
 
     def _take_deferred(self) -> list[Measurement]:
         taken: list[Measurement] = []
-        while self._deferred and len(taken) < MAX_DEFERRED:
+        while self._deferred and len(taken) < MAX_CARRIED:
             try:
                 taken.append(self._deferred.popleft())
             except IndexError:  # another thread took the last one
                 break
         return taken
-
-    def _read_locally(self, measurement: Measurement) -> Readings:
-        (result,) = self._ports.local.apply([measurement])
-        if isinstance(result, StateUnavailableError):
-            return NO_READINGS._replace(values=(0,) * len(measurement.hits), degraded=True)
-        return result._replace(degraded=True)
 
     def _conclude(self, batch: Batch, waiting: Sequence[Waiting], readings: Sequence[Readings]) -> None:
         elapsed_ms = (self._ports.monotonic() - batch.started) * 1000
@@ -195,9 +204,11 @@ class Engine:
     def tick(self) -> None:
         """Between batches, about every 100 ms: store what waits to be stored. Failures are retried at the next tick."""
         self._ports.contained.prune(self._ports.clock())
-        deferred = self._take_deferred()
-        if deferred:
-            self._ports.store.apply(deferred)
+        for _ in range(MAX_DEFERRED // MAX_CARRIED):
+            deferred = self._take_deferred()
+            if not deferred:
+                break
+            self._measure(deferred)
         while self._writes:
             containment = self._writes[0]
             try:

@@ -47,4 +47,6 @@ class Ports(NamedTuple):
     monotonic: Callable[[], float]
     new_id: Callable[[], str]
     submit: Callable[[DecisionEvent], None]
+    wake: Callable[[], None]
+    """Asks for a tick before its time."""
     replicas: int = 1

@@ -1,5 +1,6 @@
 """The batch: one guard for each call, one round trip for all, containment before the next step."""
 
+from authz_server.engine.core import MAX_CARRIED
 from authz_server.errors import StateUnavailableError
 from authz_server.model import Caller, CallerKind, Containment, Entity
 from authz_server.signals import Readings
@@ -74,6 +75,28 @@ def test_the_tick_measures_what_no_later_step_took_along():
     it.step(path="/healthz", principal=AGENT)
     it.engine.tick()
     assert it.store.trips == [1]
+
+
+def test_a_round_trip_takes_a_bounded_number_of_earlier_steps_along():
+    """A flood of stateless steps must not make the next one that reads miss its budget; the ticker is woken instead."""
+    it = bench()
+    for _ in range(200):
+        it.step(path="/healthz", principal=AGENT)
+    assert it.woken
+    it.step(path="/v1/a", principal=AGENT)
+    assert it.store.trips == [MAX_CARRIED + 1]
+    it.engine.tick()
+    assert it.store.trips == [MAX_CARRIED + 1, MAX_CARRIED, MAX_CARRIED, 200 - 3 * MAX_CARRIED]
+
+
+def test_without_the_store_deferred_steps_are_counted_in_this_replica():
+    """So that its own limits see them."""
+    it = bench()
+    it.store.down = True
+    for _ in range(3):
+        it.step(path="/healthz", principal=AGENT)
+    it.engine.tick()
+    assert it.step(path="/v1/a", principal=AGENT).decision is Decision.THROTTLE
 
 
 def test_one_broken_call_leaves_its_neighbours_alone():
