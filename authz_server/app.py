@@ -178,6 +178,8 @@ class Server:
         self._reloaded("policy", outcome._replace(digest=self.policy.current.digest) if outcome.ok else outcome)
 
     def _reloaded(self, what: str, outcome: ReloadOutcome) -> None:
+        if not self._started:  # a faulty first policy is an error of the start, told by whoever starts
+            return
         if outcome.ok:
             if not outcome.unchanged:
                 LOG.info("%s loaded: digest %s", what, outcome.digest[:16])

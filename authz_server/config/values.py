@@ -72,7 +72,7 @@ def is_wide(text: str) -> bool:
     pattern = compile_spiffe_pattern(text)
     domain = text.removeprefix("spiffe://").partition("/")[0]
     trust_domain = "probe.example" if domain == "**" else domain
-    probes = ("ns/any-namespace/sa/any-account", "any-workload", "any/workload", "any/work/load")
+    probes = ("ns/any-namespace/sa/any-account", "any-workload", "any/workload", "any/thing/else")
     return any(pattern.matches(f"spiffe://{trust_domain}/{probe}") for probe in probes)
 
 

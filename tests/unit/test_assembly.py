@@ -65,7 +65,9 @@ def test_replicas_with_one_secret_hash_alike(tmp_path):
         assembly.build_keyed_hash(configure(f"secrets: {{hash_key: {tmp_path / name}}}")) for name in ("one", "two")
     )
     assert one.digest(("a",)) == two.digest(("a",))
-    assert assembly.build_keyed_hash(configure()).digest(("a",)) != assembly.build_keyed_hash(configure()).digest(("a",))
+    assert assembly.build_keyed_hash(configure()).digest(("a",)) != assembly.build_keyed_hash(configure()).digest(
+        ("a",)
+    )
 
 
 def test_a_bad_secret_is_refused_without_being_shown(tmp_path):

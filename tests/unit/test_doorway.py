@@ -59,8 +59,8 @@ def test_an_open_port_is_refused(server):
         (b"", "holds 0 secrets"),
         (b"\n \n", "holds 0 secrets"),
         (b"a" * 32 + b"\n" + b"b" * 32 + b"\n" + b"c" * 32, "holds 3 secrets"),
-        (b"hunter2", ""),
-        (b"\xff" * 40, ""),
+        (b"hunter2", "32 to 4096"),
+        (b"\xff" * 40, "printable ASCII"),
     ],
 )
 def test_a_file_without_a_usable_caller_secret_is_refused(tmp_path, content, message):
@@ -104,7 +104,9 @@ def test_a_peer_is_judged_by_the_bundle_of_the_moment():
 
 def test_behind_a_sidecar_the_caller_is_the_one_element_that_it_wrote():
     """By and URI, as Istio writes them."""
-    assert doorway.sidecar_caller(f"By={SELF};Hash={'a' * 64};Subject=\"\";URI={EDGE}") == Caller(CallerKind.SIDECAR, EDGE)
+    assert doorway.sidecar_caller(f'By={SELF};Hash={"a" * 64};Subject="";URI={EDGE}') == Caller(
+        CallerKind.SIDECAR, EDGE
+    )
 
 
 @pytest.mark.parametrize(
@@ -113,7 +115,7 @@ def test_behind_a_sidecar_the_caller_is_the_one_element_that_it_wrote():
         ("", "caller_absent"),
         (f"By={SELF};URI={EDGE},By={SELF};URI={EDGE}", "xfcc_elements"),
         (f"URI={EDGE}", "xfcc_elements"),
-        (f"By={SELF};Hash={'a' * 64}", "caller_absent"),
+        (f'By={SELF};Hash={"a" * 64};Subject="CN=x"', "xfcc_uri"),
         (f"By={SELF};URI=https://edge.example", "caller_absent"),
         (f"By={SELF};URI=spiffe://corp.example", "caller_absent"),
         ("nonsense", None),

@@ -21,10 +21,9 @@ signals:
 rules:
   - {name: all-read, match: {principal: "spiffe://**", action: read}, then: allow}
   - {name: no-exports, match: {action: read}, when: 'request.query == "export"', then: deny}
-  - {name: fails, match: {action: read}, when: 'request.headers["x-missing"] == "" && request.query == "boom"', then: deny}
+  - {name: fails, match: {action: read}, when: 'request.headers["x-missing"] == "x"', then: deny}
   - {name: too-fast, when: signals.calls > 3, then: throttle}
 """
-WHO = "spiffe://corp.example/ns/a/sa/[b]"
 
 
 @pytest.fixture
@@ -84,15 +83,6 @@ def test_counters_are_fresh_each_time(config):
     assert [show(config, request(headers={"x-missing": "1"}))[0] for _ in range(6)] == [True] * 6
 
 
-def test_what_a_request_holds_is_no_markup(config):
-    """Brackets in an identity are shown as they are."""
-    _, text = show(config, checks.check_request(path="/v1/[red]things", principal="spiffe://corp.example/ns/a/sa/b"))
-    assert "[red]" not in text or "path" not in text
-    allowed, text = show(config, checks.check_request(path="/v1/things", principal=WHO))
-    assert not allowed
-    assert "principal_not_spiffe" in text
-
-
 def test_json_is_the_record(config):
     """One document, whatever the width of the terminal."""
     allowed, text = show(config, request(headers={"x-missing": "1"}), as_json=True)
@@ -104,5 +94,5 @@ def test_json_is_the_record(config):
 
 def test_garbage_is_no_request(config):
     """What cannot be read is a fault of the request, and no decision."""
-    with pytest.raises(ConfigError, match="expected envoy.service.auth.v3.CheckRequest"):
+    with pytest.raises(ConfigError, match=r"expected envoy\.service\.auth\.v3\.CheckRequest"):
         show(config, b"\xff\xff")
