@@ -24,6 +24,8 @@ from bench import site
 CHECK = "/envoy.service.auth.v3.Authorization/Check"
 ROOT = Path(__file__).resolve().parent.parent
 BASE = "empty grpc.aio"
+SHAPES = ((1, 16), (4, 16), (1, 1))
+"""Connections, and calls in flight on each: Envoy keeps one connection a worker thread."""
 
 
 def start(stack, name, folder, *arguments):
@@ -41,10 +43,10 @@ def start(stack, name, folder, *arguments):
     return address
 
 
-def h2load(address, body, requests, streams):
+def h2load(address, body, requests, shape):
     """One run: requests per second and the mean and 95th-percentile-like time of a request, in microseconds."""
     command = [
-        "h2load", "-n", str(requests), "-c", "1", "-m", str(streams), "-t", "1", "-d", str(body),
+        "h2load", "-n", str(requests), "-c", str(shape[0]), "-m", str(shape[1]), "-t", "1", "-d", str(body),
         "-H", "content-type: application/grpc", "-H", "te: trailers", f"http://{address}{CHECK}",
     ]  # fmt: skip
     text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
@@ -113,35 +115,41 @@ def main():
         figures = measure(addresses, folder / "body", options)
     report(figures)
     if options.json:
-        options.json.write_text(json.dumps(figures, indent=1))
+        options.json.write_text(
+            json.dumps({f"{label} {shape}": values for (shape, label), values in figures.items()}, indent=1)
+        )
 
 
 def measure(addresses, body, options):
-    figures = {(label, streams): [] for streams in (16, 1) for label in addresses}
-    for streams, requests in ((16, options.requests), (1, options.requests // 5)):
+    figures = {(shape, label): [] for shape in SHAPES for label in addresses}
+    for shape in SHAPES:
+        requests = options.requests if shape != (1, 1) else options.requests // 4
         for address in addresses.values():
-            h2load(address, body, requests // 4, streams)  # warm up
+            h2load(address, body, requests // 4, shape)  # warm up
         for _ in range(options.rounds):
             for label, address in addresses.items():
-                figures[label, streams].append(h2load(address, body, requests, streams))
+                figures[shape, label].append(h2load(address, body, requests, shape))
                 time.sleep(0.05)
-    return {f"{label} @ {streams}": values for (label, streams), values in figures.items()}
+    return figures
 
 
 def report(figures):
-    for streams in (16, 1):
-        base = figures[f"{BASE} @ {streams}"]
-        print(f"\n{streams} in flight{'':24} req/s   ratio (min … max)    mean time   ratio")
-        for key, values in figures.items():
-            label, _, number = key.rpartition(" @ ")
-            if int(number) != streams:
+    for shape in SHAPES:
+        connections, streams = shape
+        base = figures[shape, BASE]
+        print(
+            f"\n{connections} connection(s), {streams} in flight on each:   req/s   ratio (min … max)    mean time   ratio"
+        )
+        for (measured, label), values in figures.items():
+            if measured != shape:
                 continue
             rates = [rate for rate, _ in values]
             ratios = [rate / other for (rate, _), (other, _) in zip(values, base, strict=True)]
             times = [mean for _, mean in values]
             slower = [mean / other for (_, mean), (_, other) in zip(values, base, strict=True)]
             print(
-                f"{label:34} {statistics.median(rates):8.0f}  {statistics.median(ratios):5.2f} ({min(ratios):.2f} … {max(ratios):.2f})"
+                f"{label:38} {statistics.median(rates):8.0f}  {statistics.median(ratios):5.2f}"
+                f" ({min(ratios):.2f} … {max(ratios):.2f})"
                 f"  {statistics.median(times):8.0f} us  {statistics.median(slower):5.2f}"
             )
 
