@@ -186,7 +186,8 @@ class Server:
             return
         for fault in outcome.faults:
             LOG.error("%s", fault)
-        why = f"{len(outcome.faults)} faults" if outcome.faults else outcome.error
+        count = len(outcome.faults)
+        why = f"{count} fault{'s' if count > 1 else ''}" if count else outcome.error
         LOG.error("%s reload refused (%s); the last good one stays in force", what, why)
 
 

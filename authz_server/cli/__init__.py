@@ -52,7 +52,7 @@ def main() -> None:
         for fault in error.faults:
             errors.print(str(fault), markup=False)
         word = "fault" if len(error.faults) == 1 else "faults"
-        errors.print(f"error: {len(error.faults)} {word}; nothing was started")
+        errors.print(f"error: {len(error.faults)} {word}")
         sys.exit(EXIT_FAULTY)
     except AuthzError as error:
         errors.print(f"error: {error}", markup=False)

@@ -159,7 +159,7 @@ def test_reloads_say_what_was_loaded(configure, place, caplog):
         (place / "policies/policy.yaml").write_text(POLICY.replace("allow", "alow"))
         assert not server._policy_files.load_now().ok
     assert "policy.yaml:5: rules[0].then: unknown effect `alow`" in caplog.text
-    assert "policy reload refused (1 faults); the last good one stays in force" in caplog.text
+    assert "policy reload refused (1 fault); the last good one stays in force" in caplog.text
 
 
 def test_a_failed_reload_of_its_own_making_is_told_by_its_type(configure, caplog):
