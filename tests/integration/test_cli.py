@@ -125,7 +125,7 @@ def test_lint_of_what_is_no_policy(run, tmp_path, name):
     (tmp_path / "file.yaml").write_text(POLICY)
     status, out, err = run("policy", "lint", tmp_path / name)
     assert (status, out) == (1, "")
-    assert "error: 1 fault; " in err
+    assert "error: 1 fault\n" in err
 
 
 @pytest.mark.parametrize("form", ["binary", "json"])
