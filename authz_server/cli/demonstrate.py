@@ -32,4 +32,4 @@ def demo(
 def _wide_console() -> Console:
     """A console for tables: as wide as the terminal, and wide enough when there is none."""
     console = Console()
-    return console if console.is_terminal else Console(width=124)
+    return console if console.is_terminal else Console(width=176)

@@ -1,6 +1,7 @@
 """`authz-server demo`: watch a real Envoy ask about every request of a benign agent and of an intruder."""
 
 import json
+import signal
 import tempfile
 import time
 from collections.abc import Iterator
@@ -35,6 +36,9 @@ def run_demo(console: Console, *, keep: bool, pace_s: float = PACE_S) -> int:
     Raises:
         DemoError: something did not start, or a decision left no record.
     """
+    # However it is ended, what it started has to end with it; in the background of a shell SIGINT would be ignored.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="authz-demo-") as folder, Servers(Path(folder)) as servers:
         with console.status("starting Valkey, authz-server, an upstream and Envoy"):
             site = start_site(servers, time.time())

@@ -14,15 +14,28 @@ from authz_server.demo.agents import Seen
 _COLOURS: Final = {"allow": "green", "throttle": "yellow", "deny": "red", "quarantine": "bold red"}
 
 
-def _columns() -> Table:
+WIDE: Final = 150
+"""Columns of a terminal that has room for all readings of a step."""
+
+
+def _columns(*, wide: bool) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("#", justify="right", no_wrap=True, min_width=2)
     table.add_column("identity", no_wrap=True, min_width=13)
     table.add_column("step", no_wrap=True, overflow="ellipsis", max_width=48)
     table.add_column("decision", no_wrap=True, min_width=10)
     table.add_column("rule, or reason", no_wrap=True, min_width=18)
-    table.add_column("nearest limit", no_wrap=True, min_width=22)
+    table.add_column("readings / limits" if wide else "nearest limit", no_wrap=True, min_width=22)
     return table
+
+
+def _all(readings: Mapping[str, Any]) -> str:
+    """Every reading that is not 0, beside its limit where a rule has one."""
+    return "  ".join(
+        f"{name} {reading['value']}" + (f"/{reading['limit']}" if reading["limit"] is not None else "")
+        for name, reading in readings.items()
+        if reading["value"]
+    )
 
 
 def _nearest(readings: Mapping[str, Any]) -> str:
@@ -41,7 +54,8 @@ class Board:
     """The table of steps, drawn anew with each."""
 
     def __init__(self, console: Console) -> None:
-        self._table = _columns()
+        self._shown = _all if console.width >= WIDE else _nearest
+        self._table = _columns(wide=console.width >= WIDE)
         self._live = Live(self._table, console=console, refresh_per_second=8)
         self._count = 0
 
@@ -69,7 +83,7 @@ class Board:
             f"{step.note}: {step.method} {step.host.partition('.')[0]}{step.path}",
             f"[{colour}]{decision}[/]",
             str(record.get("rule") or record.get("detail") or record.get("reason", "")),
-            _nearest(record.get("readings", {})),
+            self._shown(record.get("readings", {})),
         )
 
 
