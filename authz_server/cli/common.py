@@ -36,8 +36,8 @@ def load(path: Path | None, overrides: dict[str, Any]) -> Any:
     Raises:
         ConfigError: with every fault.
     """
-    from authz_server.assembly import read_file  # noqa: PLC0415 - as above
-    from authz_server.config import load_config  # noqa: PLC0415
+    from authz_server.assembly import read_file  # noqa: PLC0415 - other commands start without it
+    from authz_server.config import load_config  # noqa: PLC0415 - other commands start without it
 
     data = read_file(path, "--config") if path is not None else b""
     return load_config(str(path) if path is not None else "defaults", data, overrides)

@@ -12,7 +12,7 @@ from authz_server.cli.common import EXIT_FAULTY, ConfigOption, PoliciesOption, l
 
 def lint(directory: Annotated[Path, typer.Argument(help="The policy directory.")]) -> None:
     """List every fault and warning of a policy directory; exit 1 when there are faults."""
-    from authz_server.inspection import lint_policy  # noqa: PLC0415 - as above
+    from authz_server.inspection import lint_policy  # noqa: PLC0415 - other commands start without it
 
     report = lint_policy(directory)
     for warning in report.warnings:
@@ -30,7 +30,7 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="Print the decision record as JSON.")] = False,
 ) -> None:
     """Decide one CheckRequest and print the verdict with its reasons; exit 1 when it is not allowed. Nothing is counted anywhere."""
-    from authz_server.inspection import check_request  # noqa: PLC0415 - as above
+    from authz_server.inspection import check_request  # noqa: PLC0415 - other commands start without it
 
     data = sys.stdin.buffer.read() if request == "-" else _read_argument(Path(request))
     settings = load(config, {"policies": str(policies) if policies is not None else None, "state": "memory"})
@@ -40,6 +40,6 @@ def check(
 
 
 def _read_argument(path: Path) -> bytes:
-    from authz_server.assembly import read_file  # noqa: PLC0415 - as above
+    from authz_server.assembly import read_file  # noqa: PLC0415 - other commands start without it
 
     return read_file(path, "--request")

@@ -5,7 +5,7 @@ as `principal.id` are declared as variables of their own, so that an unknown fie
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from cel.expr import checked_pb2, value_pb2
@@ -163,11 +163,3 @@ def undeclared_name(message: str) -> str:
     """The name that a compile error calls undeclared, or `""`."""
     found = re.fullmatch(r"undeclared reference to '([^']*)'.*", message)
     return found[1] if found else ""
-
-
-def names_in(expressions: Iterable[Expression], prefix: str) -> frozenset[str]:
-    """What follows `prefix` in the variables of the expressions, such as the signals behind `signals.`."""
-    size = len(prefix)
-    return frozenset(
-        name[size:] for expression in expressions for name in expression.variables if name.startswith(prefix)
-    )

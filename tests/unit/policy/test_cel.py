@@ -7,7 +7,6 @@ from authz_server.policy.cel import (
     MAX_EXPRESSION_CHARS,
     CelSyntaxError,
     Environment,
-    names_in,
     undeclared_name,
 )
 
@@ -88,9 +87,3 @@ def test_combined_expressions_evaluate_to_a_list(environment):
     combined = environment.combine(parts)
     assert combined.evaluate({"signals.calls": 2, "action.kind": "read"}) == [True, True, False]
     assert combined.evaluate({"signals.calls": 2}) is EVALUATION_ERROR
-
-
-def test_names_behind_a_prefix(environment):
-    """The signals that a set of expressions reads."""
-    parts = [environment.compile("signals.calls > 1"), environment.compile("vars.limit > 1")]
-    assert names_in(parts, "signals.") == {"calls"}
