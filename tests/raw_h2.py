@@ -49,8 +49,7 @@ class RawH2:
 
     def request(self, headers: Sequence[tuple[str, str]], *, end: bool = False) -> None:
         """Send the head, pseudo headers first."""
-        block = b"".join(_literal(name.encode(), value.encode()) for name, value in headers)
-        self._send(HEADERS, END_HEADERS | (END_STREAM if end else 0), STREAM, block)
+        self._send(HEADERS, END_HEADERS | (END_STREAM if end else 0), STREAM, fields(headers))
 
     def data(self, payload: bytes, *, end: bool = False) -> None:
         """Send a part of the body as the peer's windows allow; stops when the response has come already."""
@@ -74,8 +73,16 @@ class RawH2:
             self._read_frame()
         return self._body
 
+    def write(self, frames: bytes) -> None:
+        """Send whole frames in one write."""
+        self._socket.sendall(frames)
+
+    def frame(self, kind: int, flags: int, stream: int, payload: bytes) -> bytes:
+        """Give the bytes of one frame."""
+        return struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, stream) + payload
+
     def _send(self, kind: int, flags: int, stream: int, payload: bytes) -> None:
-        self._socket.sendall(struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, stream) + payload)
+        self.write(self.frame(kind, flags, stream, payload))
 
     def _read(self, size: int) -> bytes:
         while len(self._buffer) < size:
@@ -110,6 +117,11 @@ class RawH2:
                 self._initial = value
         self._send(SETTINGS, ACK, 0, b"")
         self._settled = True
+
+
+def fields(headers: Sequence[tuple[str, str]]) -> bytes:
+    """Write a header block."""
+    return b"".join(_literal(name.encode(), value.encode()) for name, value in headers)
 
 
 def _pairs(payload: bytes) -> Iterable[tuple[int, int]]:
