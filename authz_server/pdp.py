@@ -10,13 +10,13 @@ from typing import NamedTuple
 from authz_server.combine import combine, containment_entities
 from authz_server.content.json_strict import is_json, parse_json
 from authz_server.errors import DecodeError
-from authz_server.model import Absent, BodyState, Entity, Invalid, Principal, Request
+from authz_server.model import Absent, BodyState, Invalid, Principal, Request
 from authz_server.policy.compiler import Snapshot
 from authz_server.policy.evaluate import Findings
 from authz_server.policy.facts import Step
 from authz_server.policy.rule import key_of
 from authz_server.policy.ruletable import Candidates
-from authz_server.signals import Hit, Measurement, Readings
+from authz_server.signals import Hit, Readings
 from authz_server.verdict import Decision, Reason, Verdict
 
 
@@ -94,11 +94,6 @@ def conclude(pending: Pending, readings: Readings, replicas: int = 1) -> Verdict
     return combine(step, candidates, (pending.early, late), degraded=readings.degraded)
 
 
-def measure(hits: tuple[Hit, ...], flags: tuple[Entity, ...], fingerprint: bytes) -> Measurement:
-    """What one step asks of the store."""
-    return Measurement(hits, fingerprint, flags)
-
-
 def _refuse(step: Step, reason: Reason, detail: str) -> Verdict:
     return Verdict(
         Decision.DENY,
@@ -129,7 +124,6 @@ __all__ = [
     "begin",
     "conclude",
     "containment_entities",
-    "measure",
     "refuse_contained",
     "refuse_identity",
 ]

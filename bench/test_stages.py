@@ -16,7 +16,7 @@ from authz_server.identity.svid import SvidVerifier, parse_bundle
 from authz_server.keyhash import KeyedHash
 from authz_server.model import Call, Caller, CallerKind
 from authz_server.policy.compiler import compile_policy
-from authz_server.signals import Readings
+from authz_server.signals import Measurement, Readings
 from authz_server.state.memory import MemoryStore
 from authz_server.state.open import open_store
 from bench import site
@@ -52,7 +52,7 @@ class Stages:
         return Authenticator(TrustSettings(SvidVerifier([self.bundle]), ("certificate", "principal")))
 
     def measurement(self):
-        return pdp.measure(self.pending.hits, self.flags, next(self.fingerprints).to_bytes(16, "big"))
+        return Measurement(self.pending.hits, next(self.fingerprints).to_bytes(16, "big"), self.flags)
 
 
 @pytest.fixture(scope="module")

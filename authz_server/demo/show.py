@@ -82,7 +82,7 @@ class Board:
             f"[{tint}]{step.principal.rpartition('/')[2]}[/]",
             f"{step.note}: {step.method} {step.host.partition('.')[0]}{step.path}",
             f"[{colour}]{decision}[/]",
-            str(record.get("rule") or record.get("detail") or record.get("reason", "")),
+            str(record.get("rule") or record.get("reason", "")),
             self._shown(record.get("readings", {})),
         )
 

@@ -81,7 +81,7 @@ class Engine:
             return begun
         self._settle(batch, begun.verdict, position, begun.request)
         if begun.hits:
-            self._deferred.append(pdp.measure(begun.hits, (), self._fingerprint(call)))
+            self._deferred.append(Measurement(begun.hits, self._fingerprint(call)))
             if len(self._deferred) >= MAX_CARRIED:
                 self._ports.wake()
         return None
@@ -111,7 +111,7 @@ class Engine:
         if isinstance(begun, Decided):
             return Done(request, begun.verdict, begun.hits)
         flags = pdp.containment_entities(principal, request)
-        return Waiting(position, request, begun, pdp.measure(begun.hits, flags, self._fingerprint(call)))
+        return Waiting(position, request, begun, Measurement(begun.hits, self._fingerprint(call), flags))
 
     def _fingerprint(self, call: Call) -> bytes:
         """What only a byte-identical repeat from the same caller shares: Envoy's retry must not count twice."""

@@ -2,7 +2,7 @@
 
 Handler threads call the decision themselves, one call at a time. Measured (2 cores, a decision of 40 µs and one state
 round trip of 200 µs): queueing the calls to two decision threads that take up to 64 at once changed the throughput by
--31 … +11 % at 16 and 64 in flight, grpcio's asyncio server by -12 … +20 %, and neither answered a single call sooner:
+-31 … +16 % at 16 and 64 in flight, grpcio's asyncio server by -14 … +20 %, and neither answered a single call sooner:
 the cost is grpcio's own, and batches stay at two calls.
 
 A handler never raises and never aborts: grpcio leaks on errors, and a proxy may let a failed call pass.

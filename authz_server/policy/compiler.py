@@ -148,7 +148,9 @@ def _touched(match: Mapping[str, Sequence[str]], catalogue: Catalogue) -> frozen
     except ValueError:
         return frozenset(catalogue.actions)
     return frozenset(
-        name for name, action in catalogue.actions.items() if selector.holds_statically(Key(action, "", ""))
+        name
+        for name in catalogue.actions
+        if any(selector.holds_statically(Key(action, "", "")) for action in catalogue.variants_of(name))
     )
 
 

@@ -168,7 +168,7 @@ class Conditions:
             return fact.text
         if word.startswith("path.") and word.removeprefix("path.") not in self._catalogue.capture_names:
             return None
-        return self._source if word in {"source", "source.address"} else reader_of(word, {})
+        return self._source if word in {"source", "source.address"} else reader_of(word)
 
     def _source(self, step: Step) -> str:
         """The source as an entity: absent where many callers share the address."""

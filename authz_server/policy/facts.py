@@ -190,20 +190,13 @@ class SignalReading:
         return step.readings.get(self._name, 0)
 
 
-def reader_of(word: str, facts: Mapping[str, Reader]) -> Reader | None:
-    """How a word of `per`, `each`, `distinct` or `match` is read, or None when there is no such fact.
-
-    Args:
-        word: a bare entity, a dotted fact, `path.x` or `facts.x`.
-        facts: the readers of the policy's named facts by name.
-    """
+def reader_of(word: str) -> Reader | None:
+    """How a bare entity, a dotted fact or `path.x` is read, or None when there is no such fact."""
     word = BARE.get(word, word)
     if word in FACTS:
         return FACTS[word][1]
     if word.startswith("path."):
         return Capture(word.removeprefix("path."))
-    if word.startswith("facts."):
-        return facts.get(word.removeprefix("facts."))
     return None
 
 

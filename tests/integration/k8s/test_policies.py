@@ -4,8 +4,9 @@ import pytest
 
 from authz_server.keyhash import KeyedHash
 from authz_server.model import ABSENT, BodyState, Principal, Request
-from authz_server.pdp import Decided, begin, conclude, measure
+from authz_server.pdp import Decided, begin, conclude
 from authz_server.policy.compiler import compile_policy
+from authz_server.signals import Measurement
 from authz_server.state.memory import MemoryStore
 
 FOLDERS = {"base": "base/policies", "overlays/istio": "base/policies", "overlays/sidecar": "overlays/sidecar/policies"}
@@ -44,7 +45,7 @@ def decide(istio):
         found = begin(snapshot, _request(method, path), caller, NOW)
         if isinstance(found, Decided):
             return found.verdict.decision
-        (readings,) = store.apply([measure(found.hits, (), b"")])
+        (readings,) = store.apply([Measurement(found.hits, b"")])
         verdict = conclude(found, readings)
         return (
             f"{verdict.decision} {verdict.rule}" if verdict.decision != "allow" and verdict.rule else verdict.decision

@@ -66,6 +66,14 @@ def test_a_faulty_condition_is_refused_with_its_place(rule, message):
     assert message in only
 
 
+def test_a_rule_on_a_kind_touches_what_a_case_refines_to_it():
+    """The captures of an action are there for each of its kinds."""
+    cases = "kind: write, cases: [{method: GET, kind: read}]}"
+    head = HEAD.replace('{method: GET, path: "/v1/{thing}"}, kind: read}', 'path: "/v1/{thing}"}, ' + cases, 1)
+    head = head.replace("match: path:", "match: {path:")
+    policy(head + "      - {name: a, match: {action.kind: read}, when: 'path.thing == \"1\"', then: deny}\n")
+
+
 def test_all_faults_of_a_policy_are_listed_at_once():
     """Of the text, the conditions and the catalogue together."""
     more = """

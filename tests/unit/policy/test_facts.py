@@ -96,11 +96,11 @@ def test_the_destination_is_never_the_host_header(changes, expected):
 
 def test_words_of_keys_are_facts_and_captures():
     """The same words as in conditions; an unknown one is none."""
-    assert reader_of("principal", {})(step()) == "spiffe://corp.example/ns/agents/sa/a1"
-    assert reader_of("action", {})(step()) == "crm.read"
-    assert reader_of("path.customer", {})(step()) == "7"
-    assert reader_of("facts.none", {}) is None
-    assert reader_of("nonsense", {}) is None
+    assert reader_of("principal")(step()) == "spiffe://corp.example/ns/agents/sa/a1"
+    assert reader_of("action")(step()) == "crm.read"
+    assert reader_of("path.customer")(step()) == "7"
+    assert reader_of("facts.none") is None
+    assert reader_of("nonsense") is None
 
 
 def test_captures_and_readings_have_defaults():
