@@ -3,17 +3,15 @@
 Everything that can be wrong is found here, all of it at once, and before anything goes live; a step meets only compiled rules.
 """
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass
-from enum import Enum
 from hashlib import sha256
-from typing import Any, Final
+from typing import Final
 
 from authz_server.errors import Fault, PolicyError
 from authz_server.keyhash import KeyedHash
 from authz_server.policy.catalogue import Catalogue
 from authz_server.policy.conditions import Conditions
+from authz_server.policy.digest import digest_of
 from authz_server.policy.entries import PolicyText, RuleEntry, SignalEntry
 from authz_server.policy.facts import UNCLASSIFIED
 from authz_server.policy.program import Program
@@ -99,7 +97,7 @@ def compile_policy(files: Mapping[str, bytes], keyed: KeyedHash, shared_sources:
     if faults:
         raise PolicyError(list(dict.fromkeys(faults)))
     table = RuleTable(rules, [plan for plan in plans if plan.signal.name in read], conditions.combiner, keyed)
-    snapshot = Snapshot(_digest(text), catalogue, table, text.defaults.max_policy_age_s, warnings)
+    snapshot = Snapshot(digest_of(text), catalogue, table, text.defaults.max_policy_age_s, warnings)
     # A first step never pays for compilation that could have been done here, and a fault in it would show now.
     table.warm(Key(action, "", "") for name in catalogue.actions for action in catalogue.variants_of(name))
     return snapshot
@@ -172,6 +170,9 @@ def _signals(text: PolicyText, rules: Sequence[Rule], faults: list[Fault], warni
             )
         elif entry.kind is SignalKind.DISTINCT and cap > LARGE_DISTINCT_CAP:
             warnings.append(entry.where.fault(f"keeps up to {cap} members, about {12 * cap} bytes for each entity"))
+        elif entry.kind is SignalKind.DISTINCT and entry.name not in limits:
+            # Only a plain comparison shows how many members have to be told apart.
+            warnings.append(entry.where.fault(f"no rule compares it with a constant, so it reads at most {cap + 1}"))
         signals[entry.name] = Signal(
             entry.name, _signal_id(entry), entry.kind, entry.window_ms, cap, entry.half_life_ms, len(entry.stages)
         )
@@ -228,23 +229,3 @@ def _plan(
     return SignalPlan(
         signals[entry.name], selector, exclude, when, per, each, reader, stages, reads_credential=presented
     )
-
-
-def _canonical(value: Any) -> Any:
-    if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _canonical(getattr(value, field.name)) for field in fields(value) if field.name != "where"}
-    if isinstance(value, Mapping):
-        return {str(key): _canonical(item) for key, item in value.items()}
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, list | tuple):
-        return [_canonical(item) for item in value]
-    return value
-
-
-def _digest(text: PolicyText) -> str:
-    """The digest of what the policy says: not of its layout, its comments or the order of its entries."""
-    form = _canonical(text)
-    for section in ("facts", "actions", "signals", "rules"):
-        form[section].sort(key=lambda entry: json.dumps(entry, sort_keys=True, default=str))
-    return sha256(json.dumps(form, sort_keys=True, default=str).encode()).hexdigest()[:16]

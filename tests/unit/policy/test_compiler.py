@@ -132,6 +132,12 @@ def test_warnings_do_not_refuse():
     assert any("bytes for each entity" in message for message in messages)
 
 
+def test_a_list_without_a_limit_warns_how_far_it_reads():
+    """A condition that computes with it could otherwise wait for a reading that never comes."""
+    snapshot = policy(HEAD + "      - {name: a, when: signals.things * 2 > 200, then: deny}\n")
+    assert any("reads at most 65" in fault.message for fault in snapshot.warnings)
+
+
 def test_an_unread_signal_is_not_measured():
     """What no rule asks for costs no step anything."""
     assert caps("") == {}
