@@ -11,8 +11,15 @@ from authz_server.keyhash import KeyedHash
 from authz_server.model import Containment, Entity
 from authz_server.signals import Hit, Measurement, Readings
 from authz_server.state.keys import Keys
-from authz_server.state.layout import COUNT, DISTINCT, Layouts
-from authz_server.state.values import measure_count, measure_distinct, measure_sequence
+from authz_server.state.layout import COUNT, DISTINCT, FAMILIAR, LEVEL, SEQUENCE, Layouts, is_reader, ring_entry, unite
+from authz_server.state.values import (
+    measure_budget,
+    measure_count,
+    measure_distinct,
+    measure_familiar,
+    measure_level,
+    measure_sequence,
+)
 
 MAX_KEYS = 500_000
 """Values held at once, unless configured: about 130 MB. A full store refuses new ones: what it knows must not be pushed out by keys
@@ -59,6 +66,8 @@ class MemoryStore:
         self._guards: dict[bytes, int] = {}
         self._guard_order: deque[bytes] = deque()
         """The keys of `_guards`, the first to expire first: all live equally long."""
+        self._refused: set[bytes] = set()
+        """Those of `_guards` whose step was refused a reservation."""
         self._flags: dict[Entity, int] = {}
 
     def __len__(self) -> int:
@@ -100,48 +109,66 @@ class MemoryStore:
             contained = tuple([entity for entity in measurement.flags if self._flags.get(entity, 0) > now])
         if not measurement.hits:
             return Readings((), contained=contained)
-        parts = self._locate(measurement.hits)
-        if parts is None:
+        hits = measurement.hits
+        located = self._locate(hits)
+        if located is None:
             return _failed("signal_unsupported", measurement, contained)
+        names, kinds = located
         self._sweep(now, SWEPT_PER_STEP)
-        if not self._has_room(parts, now):
+        if not self._has_room(names, hits, now):
             return _failed(_OOM, measurement, contained)
-        counted = not measurement.fingerprint or self._is_first(measurement, now)
-        readings: dict[bytes, int] = {}
-        for key, kind, hit in parts:
-            if key not in readings:
-                readings[key] = self._read(key, kind, hit, now, counted=counted)
-        return Readings(tuple([readings[key] for key, _, _ in parts]), not counted, contained)
+        guard = self._keys.guard(hits[0].entity, measurement.fingerprint) if measurement.fingerprint else b""
+        counted = not guard or self._is_first(guard, now)
+        if len(set(names)) == len(names):
+            parts = zip(names, kinds, hits, strict=True)
+            values = [self._read(key, kind, hit, now, guard, counted=counted) for key, kind, hit in parts]
+        else:
+            standing = unite(names, hits)
+            readings = {
+                p: self._read(names[p], kinds[p], hits[p], now, guard, counted=counted) for p in sorted({*standing})
+            }
+            values = [readings[place] for place in standing]
+        return Readings(tuple(values), not counted, contained)
 
-    def _locate(self, hits: tuple[Hit, ...]) -> list[tuple[bytes, int, Hit]] | None:
-        """Give key and kind for each hit, or None if one is out of bounds."""
-        parts = []
+    def _locate(self, hits: tuple[Hit, ...]) -> tuple[list[bytes], list[int]] | None:
+        """Give keys and kinds of the hits, or None if one is out of bounds."""
+        names, kinds = [], []
         for hit in hits:
-            layout = self._layouts.of(hit.signal)
-            if layout is None or (hit.stage >= hit.signal.stages and hit.stage != -1):
+            layout = self._layouts.of(hit)
+            if layout is None:
                 return None
-            parts.append((self._keys.signal(layout.suffix, hit.entity, hit.rest), layout.kind, hit))
-        return parts
+            names.append(self._keys.signal(layout.suffix, hit.entity, hit.rest))
+            kinds.append(layout.kind)
+        return names, kinds
 
-    def _has_room(self, parts: list[tuple[bytes, int, Hit]], now: int) -> bool:
-        if len(self._cycle) + len(parts) <= self._max_keys:
+    def _has_room(self, names: list[bytes], hits: tuple[Hit, ...], now: int) -> bool:
+        if len(self._cycle) + len(names) <= self._max_keys:
             return True
         self._sweep(now, SWEPT_WHEN_FULL)
-        new = sum([key not in self._shards[hash(key) % SHARDS] for key, _, _ in parts])
+        counting = {key for key, hit in zip(names, hits, strict=True) if not is_reader(hit)}
+        new = sum([key not in self._shards[hash(key) % SHARDS] for key in counting])
         return len(self._cycle) + new <= self._max_keys
 
-    def _read(self, key: bytes, kind: int, hit: Hit, now: int, *, counted: bool) -> int:
+    def _read(self, key: bytes, kind: int, hit: Hit, now: int, guard: bytes, *, counted: bool) -> int:
         shard = self._shards[hash(key) % SHARDS]
         packed = shard.get(key)
         state = None if packed is None else _unpack(packed)
         after: Any
         if kind == COUNT:
-            reading, after = measure_count(state, hit.signal, now, counted=counted)
+            reading, after = measure_count(state, hit.signal, now, counted=counted and hit.amount > 0)
         elif kind == DISTINCT:
             member = self._keys.member(hit.member) if hit.member else b""
             reading, after = measure_distinct(state, hit.signal, now, member, counted=counted)
-        else:
+        elif kind == SEQUENCE:
             reading, after = measure_sequence(state, hit.signal, now, hit.stage, counted=counted)
+        elif kind == FAMILIAR:
+            member = self._keys.member(hit.member) if hit.member else b""
+            reading, after = measure_familiar(state, hit.signal, now, member, counted=counted and hit.amount > 0)
+        elif kind == LEVEL:
+            entry = ring_entry(self._keys, hit)
+            reading, after = measure_level(state, hit.signal, now, hit.amount, entry, counted=counted)
+        else:
+            reading, after = self._reserve(state, hit, now, guard, counted=counted)
         if after is not None:
             shard[key] = marshal.dumps(after, _MARSHAL)
             if packed is None:
@@ -149,13 +176,20 @@ class MemoryStore:
                 self._sweep(now, SWEPT_PER_KEY)
         return reading
 
-    def _is_first(self, measurement: Measurement, now: int) -> bool:
-        """Say whether the step is no repeat, and remember it."""
+    def _reserve(self, state: Any, hit: Hit, now: int, guard: bytes, *, counted: bool) -> tuple[int, Any]:
+        refused = not counted and guard in self._refused
+        reading, after = measure_budget(state, hit.signal, now, hit.amount, counted=counted, refused=refused)
+        if guard and counted and hit.amount > 0 and after is None:
+            self._refused.add(guard)
+        return reading, after
+
+    def _is_first(self, key: bytes, now: int) -> bool:
+        """Say whether the step that leaves this mark is no repeat, and remember it."""
         guards, order = self._guards, self._guard_order
-        key = self._keys.guard(measurement.hits[0].entity, measurement.fingerprint)
         if guards.get(key, 0) > now:
             return False
         guards[key] = now + REPEAT_MS
+        self._refused.discard(key)
         order.append(key)
         for _ in range(2):
             if guards.get(order[0], 0) > now and len(order) <= MAX_GUARDS:
@@ -163,6 +197,7 @@ class MemoryStore:
             oldest = order.popleft()
             if guards.get(oldest, 0) <= now or len(order) >= MAX_GUARDS:
                 guards.pop(oldest, None)
+                self._refused.discard(oldest)
         return True
 
     def _sweep(self, now: int, most: int) -> None:

@@ -6,15 +6,17 @@ from struct import Struct
 from typing import Any, NamedTuple
 
 from authz_server.errors import StateUnavailableError
-from authz_server.signals import Measurement
+from authz_server.signals import Hit, Measurement
 from authz_server.state.keys import Keys
-from authz_server.state.layout import COUNT, DISTINCT, Layouts
+from authz_server.state.layout import COUNT, DISTINCT, FAMILIAR, LEVEL, SEQUENCE, Layouts, ring_entry, unite
 
 SCHEMA = 1
 """Of the reply."""
-_HEADER = Struct(">IB")
+_HEADER = Struct(">IBB")
 _REPLY_HEAD = 5
 """Integers before the readings: schema, nonce, repeated, resets, now."""
+_AMOUNT = Struct(">i")
+_ONE_OR_NONE = (b"\x00", b"\x01")
 _NO_MEMBER = b"\x00"
 _MEMBER = b"\x08"
 
@@ -81,32 +83,47 @@ class Codec:
             return None
         names = []
         records = [b""]
+        further = False
         for hit in hits:
-            layout = self._layouts.of(hit.signal)
-            if layout is None or (hit.stage >= hit.signal.stages and hit.stage != -1):
+            layout = self._layouts.of(hit)
+            if layout is None:
                 return StateUnavailableError("signal_unsupported")
             names.append(self._keys.signal(layout.suffix, hit.entity, hit.rest))
             if layout.kind == COUNT:
-                records.append(layout.record)
+                records.append(layout.record + _ONE_OR_NONE[hit.amount])
             elif layout.kind == DISTINCT:
-                member = hit.member
-                records.append(layout.record + (_MEMBER + self._keys.member(member) if member else _NO_MEMBER))
-            else:
+                records.append(layout.record + self._member(hit.member))
+            elif layout.kind == SEQUENCE:
                 records.append(layout.record + bytes((hit.stage & 255,)))
+            else:
+                records.append(layout.record + self._contribution(layout.kind, hit))
+                further = True
         places: tuple[int, ...] = ()
         if len(set(names)) != len(names):
-            names, records, places = _unite(names, records)
+            names, records, places = _name_once(names, records, hits)
         size = _REPLY_HEAD + len(names)
         guarded = bool(measurement.fingerprint)
         if guarded:
             names.append(self._keys.guard(hits[0].entity, measurement.fingerprint))
-        records[0] = _HEADER.pack(nonce, guarded)
+        records[0] = _HEADER.pack(nonce, guarded, further)
         command = (b"EVALSHA", self._sha, b"%d" % len(names), *names, b"".join(records))
         return Call(command, nonce, size, places)
 
+    def _contribution(self, kind: int, hit: Hit) -> bytes:
+        """Encode the part of a record that is the step's own, for one of the further kinds."""
+        if kind == FAMILIAR:
+            return _ONE_OR_NONE[hit.amount] + self._member(hit.member)
+        if kind == LEVEL:
+            entry = ring_entry(self._keys, hit)
+            return _AMOUNT.pack(hit.amount) + bytes((len(entry),)) + entry
+        return _AMOUNT.pack(hit.amount)
+
+    def _member(self, member: str) -> bytes:
+        return _MEMBER + self._keys.member(member) if member else _NO_MEMBER
+
     def encode_echo(self, nonce: int) -> Call:
         """Build a call that measures nothing: its reply proves that the server answers, and this call at that."""
-        return Call((b"EVALSHA", self._sha, b"0", _HEADER.pack(nonce, 0)), nonce, _REPLY_HEAD, ())
+        return Call((b"EVALSHA", self._sha, b"0", _HEADER.pack(nonce, 0, 0)), nonce, _REPLY_HEAD, ())
 
 
 def decode(call: Call, reply: Any) -> Answer | StateUnavailableError:
@@ -129,13 +146,15 @@ def decode(call: Call, reply: Any) -> Answer | StateUnavailableError:
     raise StateUnavailableError("protocol")
 
 
-def _unite(names: list[bytes], records: list[bytes]) -> tuple[list[bytes], list[bytes], tuple[int, ...]]:
-    """Name each instance once: a step counts once in it, however many entities of the step it stands for."""
-    first = {name: place for place, name in reversed(list(enumerate(names)))}
-    kept = sorted(first.values())
+def _name_once(
+    names: list[bytes], records: list[bytes], hits: tuple[Hit, ...]
+) -> tuple[list[bytes], list[bytes], tuple[int, ...]]:
+    """Name each instance once, and give for each hit the place of its reading."""
+    standing = unite(names, hits)
+    kept = sorted(set(standing))
     order = {place: rank for rank, place in enumerate(kept)}
     return (
         [names[place] for place in kept],
         [records[0], *(records[place + 1] for place in kept)],
-        tuple(order[first[name]] for name in names),
+        tuple(order[place] for place in standing),
     )

@@ -15,6 +15,12 @@ from tests.servers import VirtualClock
 WINDOW = 10_000
 CALLS = Signal("calls", "0000000a", SignalKind.COUNT, WINDOW, cap=10)
 TARGETS = Signal("targets", "0000000b", SignalKind.DISTINCT, WINDOW, cap=10)
+HABITS = Signal("habits", "0000000c", SignalKind.FAMILIAR, WINDOW, cap=10)
+RISK = Signal("risk", "0000000d", SignalKind.LEVEL, 0, cap=10, half_life_ms=WINDOW)
+SPEND = Signal("spend", "0000000e", SignalKind.BUDGET, WINDOW, cap=10)
+ALICE = Entity("principal", ("alice",))
+READERS = (Hit(CALLS, ALICE, amount=0), Hit(TARGETS, ALICE), Hit(HABITS, ALICE, (), "m", amount=0), Hit(HABITS, ALICE))
+READERS += (Hit(RISK, ALICE, amount=0), Hit(SPEND, ALICE, amount=0))
 
 
 @pytest.fixture
@@ -43,8 +49,22 @@ def test_expired_values_are_swept_by_the_steps(clock: VirtualClock) -> None:
 def test_reading_stores_nothing(clock: VirtualClock) -> None:
     """Steps that only read make no values."""
     store = MemoryStore(KeyedHash(b"k" * 32), clock)
-    store.apply([Measurement((Hit(TARGETS, Entity("principal", ("a",))),), b"")])
+    assert store.apply([Measurement((hit,), b"") for hit in READERS]) == [Readings((0,))] * len(READERS)
     assert len(store) == 0
+
+
+def test_values_of_each_kind_expire(clock: VirtualClock) -> None:
+    """A value is there as long as it means something and swept when it does not."""
+    lives = {CALLS: 2 * WINDOW, TARGETS: 2 * WINDOW, HABITS: WINDOW, RISK: 24 * WINDOW, SPEND: WINDOW}
+    for signal, life in lives.items():
+        store = MemoryStore(KeyedHash(b"k" * 32), clock)
+        store.apply([Measurement((Hit(signal, ALICE, (), "m"),), b"")])
+        clock.advance(life - 1)
+        store._sweep(clock.now_ms, 5)
+        assert len(store) == 1
+        clock.advance(1)
+        store._sweep(clock.now_ms, 5)
+        assert len(store) == 0
 
 
 def test_full_store_refuses_new_values(clock: VirtualClock) -> None:
@@ -59,6 +79,14 @@ def test_full_store_refuses_new_values(clock: VirtualClock) -> None:
     assert len(store) == 100
     clock.advance(2 * WINDOW)
     assert step(store, "new") == Readings((1,))
+
+
+def test_full_store_lets_steps_read(clock: VirtualClock) -> None:
+    """A step that only reads needs no room."""
+    store = MemoryStore(KeyedHash(b"k" * 32), clock, max_keys=1)
+    step(store, "known")
+    (entry,) = store.apply([Measurement(READERS, b"")])
+    assert entry == Readings((0,) * len(READERS))
 
 
 def test_full_store_looks_for_room(clock: VirtualClock) -> None:
@@ -107,16 +135,29 @@ def test_repeats_are_forgotten(clock: VirtualClock, monkeypatch: pytest.MonkeyPa
     assert step(store, "a", (5999).to_bytes(16, "big")).repeated
 
 
+def test_refusals_are_forgotten_with_their_steps(clock: VirtualClock) -> None:
+    """The mark of a refused reservation goes with the step's, and a new step with the same bytes starts without it."""
+    store = MemoryStore(KeyedHash(b"k" * 32), clock)
+    refused = Measurement((Hit(SPEND, ALICE, amount=11),), b"f" * 16)
+    assert store.apply([refused, refused]) == [Readings((11,)), Readings((11,), repeated=True)]
+    clock.advance(2000)
+    fitting = Measurement((Hit(SPEND, ALICE, amount=10),), b"f" * 16)
+    assert store.apply([fitting, fitting]) == [Readings((10,)), Readings((10,), repeated=True)]
+    for n in range(200):
+        store.apply([refused._replace(fingerprint=n.to_bytes(16, "big"))])
+        clock.advance(20)
+    assert len(store._refused) <= len(store._guards) <= 102
+
+
 def test_containment_ends_with_its_time(clock: VirtualClock) -> None:
     """A flag is read until its end; a shorter one does not shorten it."""
     store = MemoryStore(KeyedHash(b"k" * 32), clock)
-    alice = Entity("principal", ("alice",))
     now = clock.now_ms / 1000
-    store.contain(Containment(alice, now + 60, "r"))
-    store.contain(Containment(alice, now + 10, "r"))
-    asked = [Measurement((), b"", (alice,))]
+    store.contain(Containment(ALICE, now + 60, "r"))
+    store.contain(Containment(ALICE, now + 10, "r"))
+    asked = [Measurement((), b"", (ALICE,))]
     clock.advance(59_999)
-    assert store.apply(asked)[0].contained == (alice,)
+    assert store.apply(asked)[0].contained == (ALICE,)
     clock.advance(1)
     assert store.apply(asked)[0].contained == ()
 

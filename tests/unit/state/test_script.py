@@ -8,13 +8,16 @@ import pytest
 from authz_server.errors import StateUnavailableError
 from authz_server.keyhash import KeyedHash
 from authz_server.model import Entity
-from authz_server.signals import Hit, Measurement, Signal, SignalKind
+from authz_server.signals import FADING, MAX_AGE_S, MAX_EVENTS, MAX_HALVINGS, Hit, Measurement, Signal, SignalKind
 from authz_server.state.keys import Keys
 from authz_server.state.script import STEP, Answer, Call, Codec, decode
 
 COUNT = Signal("c", "0000000a", SignalKind.COUNT, 1000, cap=3)
 DISTINCT = Signal("d", "0000000b", SignalKind.DISTINCT, 2000, cap=4)
 SEQUENCE = Signal("s", "0000000c", SignalKind.SEQUENCE, 3000, half_life_ms=5, stages=5)
+FAMILIAR = Signal("f", "0000000d", SignalKind.FAMILIAR, 4000, cap=5)
+LEVEL = Signal("l", "0000000e", SignalKind.LEVEL, 0, cap=24, half_life_ms=5000, ring=16, share=3)
+BUDGET = Signal("b", "0000000f", SignalKind.BUDGET, 6000, cap=2**31)
 ALICE = Entity("principal", ("alice",))
 KEYS = Keys(KeyedHash(b"k" * 32))
 
@@ -49,12 +52,42 @@ def test_layout_of_a_call(codec: Codec) -> None:
     assert keys[2] == KEYS.signal(b"s:0000000b", ALICE, ("r",))
     assert keys[4] == KEYS.guard(ALICE, b"f" * 16)
     assert spec.hex(" ") == " ".join([
-        "ff ff ff ff 01",
-        "01 00 00 00 03 e8 00 00 00 03",
+        "ff ff ff ff 01 00",
+        "01 00 00 00 03 e8 00 00 00 03 01",
         "02 00 00 00 07 d0 00 04 08 " + member.hex(" "),
         "02 00 00 00 07 d0 00 04 00",
         "03 00 00 00 0b b8 00 00 00 00 05 04",
     ])  # fmt: skip
+
+
+def test_layout_of_the_further_kinds(codec: Codec) -> None:
+    """Their presence is told in the header."""
+    member, group = KEYS.member("m").hex(" "), KEYS.member("g")[:2].hex(" ")
+    call = encode(
+        codec, Hit(FAMILIAR, ALICE, (), "m"), Hit(FAMILIAR, ALICE, ("r",), amount=0),
+        Hit(LEVEL, ALICE, (), "m", amount=1500, group="g"),
+        Hit(LEVEL._replace(id="0000001e", ring=0, share=0), ALICE, (), "m", amount=-1, group="g"),
+        Hit(BUDGET, ALICE, amount=-10_000_000),
+    )  # fmt: skip
+    assert call.command[-1].hex(" ") == " ".join([
+        "00 00 00 07 00 01",
+        "04 00 00 00 0f a0 00 05 01 08 " + member,
+        "04 00 00 00 0f a0 00 05 00 00",
+        "05 00 00 00 13 88 00 00 5d c0 03 10 00 00 05 dc 08 " + member[:17] + " " + group,
+        "05 00 00 00 13 88 00 00 5d c0 00 00 ff ff ff ff 00",
+        "06 00 00 00 17 70 80 00 00 00 ff 67 69 80",
+    ])  # fmt: skip
+
+
+def test_script_fades_by_the_same_numbers() -> None:
+    """The shares of a half-life stand in the script as in `signals.py`."""
+    assert ", ".join(map(str, FADING)).encode() in STEP.text
+    assert b"MAX_HALVINGS, MAX_EVENTS, MAX_AGE_S = %d, %d, %d\n" % (MAX_HALVINGS, MAX_EVENTS, MAX_AGE_S) in STEP.text
+
+
+def test_script_is_readable() -> None:
+    """The script is no longer than a file of Python may be."""
+    assert len(STEP.text.splitlines()) <= 250
 
 
 def test_sequence_without_a_stage_says_so(codec: Codec) -> None:
@@ -74,7 +107,17 @@ def test_without_hits_no_call(codec: Codec) -> None:
     assert codec.encode(Measurement((), b"f" * 16), 1) is None
 
 
-@pytest.mark.parametrize("hit", [Hit(COUNT._replace(cap=0), ALICE), Hit(SEQUENCE, ALICE, (), "", 5)])
+@pytest.mark.parametrize(
+    "hit",
+    [
+        Hit(COUNT._replace(cap=0), ALICE),
+        Hit(SEQUENCE, ALICE, (), "", 5),
+        Hit(SEQUENCE, ALICE, (), "", -2),
+        Hit(COUNT, ALICE, amount=2),
+        Hit(LEVEL, ALICE, amount=10_000_001),
+        Hit(BUDGET, ALICE, amount=-10_000_001),
+    ],
+)
 def test_out_of_bounds_is_an_error(codec: Codec, hit: Hit) -> None:
     """A hit that the script could not hold is refused here."""
     refused = codec.encode(Measurement((Hit(COUNT._replace(id="000000ff"), ALICE), hit), b""), 1)
@@ -87,10 +130,20 @@ def test_shared_instance_is_named_once(codec: Codec) -> None:
     bob = Entity("principal", ("bob",))
     call = encode(codec, Hit(COUNT, ALICE), Hit(DISTINCT, bob, (), "m"), Hit(COUNT, ALICE), Hit(COUNT, bob))
     assert call.command[2] == b"3"
-    assert len(call.command[-1]) == 5 + 10 + 17 + 10
+    assert len(call.command[-1]) == 6 + 11 + 17 + 11
     answer = decode(call, [1, 7, 0, 0, 99, 11, 22, 33])
     assert isinstance(answer, Answer)
     assert answer.values == (11, 22, 11, 33)
+
+
+def test_first_that_counts_is_sent(codec: Codec) -> None:
+    """Of the hits on one instance the one that counts is, wherever it stands."""
+    hits = (Hit(COUNT, ALICE, amount=0), Hit(DISTINCT, ALICE, (), "m"), Hit(COUNT, ALICE), Hit(DISTINCT, ALICE))
+    call = encode(codec, *hits)
+    assert call.command[-1][6:] == encode(codec, hits[1], hits[2]).command[-1][6:]
+    answer = decode(call, [1, 7, 0, 0, 99, 11, 22])
+    assert isinstance(answer, Answer)
+    assert answer.values == (22, 11, 22, 11)
 
 
 def test_reads_an_answer(codec: Codec) -> None:
