@@ -9,18 +9,37 @@ from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, Final, NamedTuple
 
-from cel.expr import checked_pb2
-
 from authz_server.policy.cel import Expression
+from authz_server.policy.costs import complaint_of
+from authz_server.policy.syntax import CONSTANTS, children, is_constant, is_string, literal, name_of, operands, walk
 
 _ORDER: Final = frozenset({"_<_", "_<=_", "_>_", "_>=_"})
 _EQUAL: Final = frozenset({"_==_", "_!=_"})
 _INDEX: Final = frozenset({"_[_]", "_[?_]"})
 _MEMBER: Final = "@in"
-_STRING: Final = checked_pb2.Type.STRING
+_SIGNALS: Final = "signals."
 _FLIPPED: Final = {"_<_": "_>_", "_<=_": "_>=_", "_>_": "_<_", "_>=_": "_<=_"}
 MAX_COMPREHENSIONS: Final = 1
-"""A macro inside a macro over request data is quadratic in what the caller sends, and holds the interpreter meanwhile."""
+"""A macro inside a macro over request data is quadratic in what the caller sends, and holds the interpreter meanwhile. Over a list
+whose length the author wrote, `costs` decides."""
+
+_NESTED: Final = "a macro inside a macro grows with the square of what the caller sends; name the inner one as a fact"
+_CALENDAR: Final = frozenset(
+    f"get{part}"
+    for part in (
+        "Date",
+        "DayOfMonth",
+        "DayOfWeek",
+        "DayOfYear",
+        "FullYear",
+        "Hours",
+        "Milliseconds",
+        "Minutes",
+        "Month",
+        "Seconds",
+    )
+)
+"""Functions of a timestamp that may be given a time zone."""
 
 
 class Threshold(NamedTuple):
@@ -36,75 +55,42 @@ class _Tree(NamedTuple):
     constants: Mapping[str, Any]
 
 
-def check(expression: Expression, enums: Mapping[str, frozenset[str]]) -> list[str]:
+def check(
+    expression: Expression, enums: Mapping[str, frozenset[str]], constants: Mapping[str, Any] | None = None
+) -> list[str]:
     """All complaints about one condition.
 
     Args:
         expression: compiled and type-checked.
         enums: variables of closed vocabularies and their words, such as `action.kind`.
+        constants: values of `vars.*` by their whole names; the cost of a list among them depends on its length.
     """
-    tree = _Tree(expression.checked(), enums, {})
-    return list(_complaints(tree, tree.checked.expr, 0))
+    tree = _Tree(expression.checked(), enums, constants or {})
+    found = list(_complaints(tree, tree.checked.expr, 0))
+    # A loop in a loop is too expensive as well; its own message says more.
+    expensive = "" if _NESTED in found else complaint_of(tree.checked, tree.constants)
+    return [*found, expensive] if expensive else found
 
 
 def thresholds(expression: Expression, constants: Mapping[str, Any]) -> list[Threshold]:
     """The limits that an expression compares `signals.*` with, constants of `vars.*` included."""
     tree = _Tree(expression.checked(), {}, constants)
-    return [limit for node in _walk(tree.checked.expr) if (limit := _threshold(tree, node)) is not None]
-
-
-def _children(node: Any) -> Sequence[Any]:
-    kind = node.WhichOneof("expr_kind")
-    if kind == "select_expr":
-        return (node.select_expr.operand,)
-    if kind == "call_expr":
-        call = node.call_expr
-        return (call.target, *call.args) if call.HasField("target") else tuple(call.args)
-    if kind == "list_expr":
-        return tuple(node.list_expr.elements)
-    if kind == "struct_expr":
-        return tuple(part for entry in node.struct_expr.entries for part in (entry.map_key, entry.value))
-    if kind == "comprehension_expr":
-        loop = node.comprehension_expr
-        return (loop.iter_range, loop.accu_init, loop.loop_condition, loop.loop_step, loop.result)
-    return ()
-
-
-def _walk(node: Any) -> Iterator[Any]:
-    stack = [node]
-    while stack:
-        top = stack.pop()
-        yield top
-        stack.extend(_children(top))
-
-
-def _name(tree: _Tree, node: Any) -> str:
-    reference = tree.checked.reference_map.get(node.id)
-    return str(reference.name) if reference is not None and not reference.overload_id else ""
-
-
-def _literal(node: Any) -> Any:
-    if node.WhichOneof("expr_kind") != "const_expr":
-        return None
-    kind = node.const_expr.WhichOneof("constant_kind")
-    return getattr(node.const_expr, kind) if kind in {"string_value", "int64_value"} else None
-
-
-def _is_string(tree: _Tree, node: Any) -> bool:
-    kind = tree.checked.type_map.get(node.id)
-    return kind is not None and kind.WhichOneof("type_kind") == "primitive" and kind.primitive == _STRING
+    return [limit for node in walk(tree.checked.expr) if (limit := _threshold(tree, node)) is not None]
 
 
 def _complaints(tree: _Tree, node: Any, depth: int) -> Iterator[str]:
-    kind = node.WhichOneof("expr_kind")
+    kind, parts = node.WhichOneof("expr_kind"), children(node)
     if kind == "comprehension_expr":
-        depth += 1
+        # The list is made once, whatever macros it is made with.
+        span, parts = parts[0], parts[1:]
+        yield from _complaints(tree, span, depth)
+        depth += not is_constant(tree.checked, span)
         if depth > MAX_COMPREHENSIONS:
-            yield "a macro inside a macro grows with the square of what the caller sends; name the inner one as a fact"
+            yield _NESTED
             return
     elif kind == "call_expr":
         yield from _call_complaints(tree, node.call_expr)
-    for child in _children(node):
+    for child in parts:
         yield from _complaints(tree, child, depth)
 
 
@@ -112,7 +98,7 @@ def _call_complaints(tree: _Tree, call: Any) -> Iterator[str]:
     name, args = call.function, tuple(call.args)
     if name == "matches":
         yield "`matches` is not available: regular expressions over caller's text are unbounded work; use ==, in, startsWith or contains"
-    elif name in _ORDER and any(_is_string(tree, arg) for arg in args):
+    elif name in _ORDER and any(is_string(tree.checked, arg) for arg in args):
         yield "strings have no useful order here; compare with ==, `in` or startsWith"
     elif name in _EQUAL:
         yield from _enum_complaints(tree, args[0], (args[1],))
@@ -122,37 +108,46 @@ def _call_complaints(tree: _Tree, call: Any) -> Iterator[str]:
         yield from _header_complaints(tree, args[1], args[0])
     elif name in _INDEX:
         yield from _header_complaints(tree, args[0], args[1])
+    elif name in _CALENDAR and args:
+        yield from _zone_complaints(tree, args[0])
+
+
+def _zone_complaints(tree: _Tree, zone: Any) -> Iterator[str]:
+    # The library opens a file of that name and never forgets the answer.
+    if literal(zone) is None and not name_of(tree.checked, zone).startswith(CONSTANTS):
+        yield 'a time zone is a constant, such as "Europe/Berlin": another name for each request would be kept for ever'
 
 
 def _header_complaints(tree: _Tree, headers: Any, key: Any) -> Iterator[str]:
-    name = _literal(key)
-    if _name(tree, headers) == "request.headers" and isinstance(name, str) and name != name.lower():
+    name = literal(key)
+    if name_of(tree.checked, headers) == "request.headers" and isinstance(name, str) and name != name.lower():
         yield f'header names are lower-case here: "{name.lower()}"'
 
 
 def _enum_complaints(tree: _Tree, variable: Any, values: Sequence[Any]) -> Iterator[str]:
-    words = tree.enums.get(_name(tree, variable))
+    words = tree.enums.get(name_of(tree.checked, variable))
     if words is None:
         return
     for value in values:
-        word = _literal(value)
+        word = literal(value)
         if isinstance(word, str) and word and word not in words:
             near = get_close_matches(word, sorted(words), n=1)
             hint = f'; did you mean "{near[0]}"?' if near else f"; it is one of {', '.join(sorted(words))}"
-            yield f'"{word}" is no value of {_name(tree, variable)}{hint}'
+            yield f'"{word}" is no value of {name_of(tree.checked, variable)}{hint}'
 
 
 def _threshold(tree: _Tree, node: Any) -> Threshold | None:
     if node.WhichOneof("expr_kind") != "call_expr" or node.call_expr.function not in _ORDER | {"_==_"}:
         return None
-    operator, (left, right) = node.call_expr.function, tuple(node.call_expr.args)
-    if not _name(tree, left).startswith("signals."):
+    operator, (left, right) = node.call_expr.function, operands(node.call_expr)
+    if not name_of(tree.checked, left).startswith(_SIGNALS):
         left, right, operator = right, left, _FLIPPED.get(operator, operator)
-    name = _name(tree, left)
-    limit = _literal(right)
+    head, _, signal = name_of(tree.checked, left).partition(".")
+    limit = literal(right)
     if limit is None:
-        limit = tree.constants.get(_name(tree, right))
-    if not name.startswith("signals.") or not isinstance(limit, int):
+        limit = tree.constants.get(name_of(tree.checked, right))
+    # `signals.known.age` and its like are no readings: nothing is counted up to them.
+    if f"{head}." != _SIGNALS or "." in signal or not isinstance(limit, int):
         return None
     # `>= 3` and `== 3` are passed by the same reading as `> 2`.
-    return Threshold(name.removeprefix("signals."), limit - 1 if operator in {"_>=_", "_==_", "_<_"} else limit)
+    return Threshold(signal, limit - 1 if operator in {"_>=_", "_==_", "_<_"} else limit)

@@ -2,7 +2,11 @@
 
 Specificity, the first difference decides: exact host, pattern host, no host; the path segment by segment (literal, `{x}`,
 `*`, `**`, no path at all); a method named or not; the number of further conditions (each header, source, gRPC service and
-method). Two entries that are equal in all of it and can fit one request are a fault: no order of files decides anything.
+method, MCP or A2A method, tool, agent). Two entries that are equal in all of it and can fit one request are a fault: no
+order of files decides anything.
+
+An entry with a condition on the call in the body (MCP, A2A) is one for POST requests, and `mcp.tool` is a condition on the
+method too. With `{tool}` in its name it is two entries: one for the tools that it lists, and one without that condition.
 
 A gRPC entry is an entry with the path `/service/method` (gRPC over HTTP/2, section Requests), so that one index serves both.
 Upgrades (RFC 9110, 7.8), CONNECT (9.3.6) and connections that carry no HTTP are checked once and live for long: only an
@@ -11,47 +15,57 @@ entry that names them in `upgrade` classifies them (`tcp` for the last, by SNI a
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import combinations, groupby
-from types import MappingProxyType
 from typing import Final
 
-from authz_server.errors import Fault
+from authz_server.content.mcp import TOOLS_CALL
+from authz_server.content.rpc import read_rpc
+from authz_server.errors import DecodeError, Fault
 from authz_server.model import Action, Request
-from authz_server.policy.entries import ActionEntry, Defaults, RequestMatch
-from authz_server.policy.facts import UNCLASSIFIED
+from authz_server.policy.action_table import ActionTable
+from authz_server.policy.catalogue_faults import find_faults
+from authz_server.policy.entries import ActionEntry, Defaults
+from authz_server.policy.matches import RequestMatch
+from authz_server.policy.names import TOOL
+from authz_server.policy.outcomes import Outcome, Tools, outcome_of
 from authz_server.policy.paths import ANY_SEGMENT, Segment, SegmentKind, parse_path
 from authz_server.policy.patterns import compile_globs
 from authz_server.policy.request_test import RequestTest
-from authz_server.policy.routes import NO_CAPTURES, Classified, HostIndex, Outcome, PathTree, Route
+from authz_server.policy.route_index import HostIndex, PathTree
+from authz_server.policy.routes import NO_CAPTURES, UNREAD, Classified, Route
+from authz_server.policy.step import UNCLASSIFIED
 
 MAX_ROUTES: Final = 100_000
 """Combinations of host, path and upgrade in one catalogue, about 1 kB each."""
-MAX_ROUTES_PER_PATH: Final = 256
-"""Entries that share host and path are tried one after the other, 0.2 µs each."""
 
 TCP: Final = "tcp"
 CONNECT: Final = "connect"
 
+UNCLASSIFIED_CODES: Final = frozenset({"method_override", "tcp_unclassified", "upgrade_unclassified"})
+"""What `Classified.refused` says of requests that need an entry and have none; every other code is about the body."""
+
 
 class Catalogue:
-    """All entries of a policy, compiled. Immutable.
+    """All entries of a policy, compiled. Immutable, but for a bounded memory of the tools that were called.
 
     Attributes:
-        actions: for each name the action of one of its entries, without refinement by cases.
+        actions: for each name that is known at load the action of one of its entries, without refinement by cases.
+        families: patterns of the names that are made when a tool is called, such as `files.read_*`; each is itself the
+            name of what is made of it beyond `MAX_MADE_NAMES`.
+        names: of both; `variants_of` and its like know each of them.
         capture_names: every `{x}` of every path.
         unclassified: the action of requests that no entry fits.
     """
 
     __slots__ = (
-        "_captures",
         "_plain",
-        "_some_captures",
+        "_table",
         "_tcp",
         "_unknown",
         "_upgrades",
-        "_variants",
         "actions",
         "capture_names",
+        "families",
+        "names",
         "unclassified",
     )
 
@@ -66,27 +80,27 @@ class Catalogue:
         self._plain = HostIndex()
         self._tcp = HostIndex()
         self._upgrades: dict[str, HostIndex] = {}
-        variants: dict[str, set[Action]] = {}
-        captures: dict[str, list[frozenset[str]]] = {}
-        base: dict[str, Action] = {}
+        self._table = ActionTable(entries)
         routes = 0
         for entry in entries:
-            action, cases = outcome = _outcome(entry)
-            variants.setdefault(entry.name, set()).update((action, *(refined for _, refined in cases)))
-            base[entry.name] = min(action, base.get(entry.name, action))
-            for tree, segments, route in self._routes(entry, outcome):
+            outcome = outcome_of(entry)
+            tools = Tools(entry, outcome) if TOOL in entry.name else None
+            ways: set[tuple[frozenset[str], bool]] = set()
+            for tree, segments, route in self._routes(entry, outcome if tools is None else tools):
                 tree.add(segments, route)
-                captures.setdefault(entry.name, []).append(frozenset(name for name, _ in route.captures))
+                ways.add((frozenset(name for name, _ in route.captures), route.reads_call))
                 routes += 1
                 if routes > MAX_ROUTES:
                     raise ValueError(f"the catalogue has more than {MAX_ROUTES} combinations of host, path and upgrade")
+            for named in (outcome,) if tools is None else tools.all():
+                for captures, call in ways:
+                    self._table.add(named, captures, call=call)
         for tree in self._trees():
             tree.sort()
-        self.actions: Mapping[str, Action] = MappingProxyType(base)
-        self._variants = {name: tuple(sorted(found)) for name, found in variants.items()}
-        self._captures = {name: frozenset.intersection(*found) for name, found in captures.items()}
-        self._some_captures = {name: frozenset.union(*found) for name, found in captures.items()}
-        self.capture_names = frozenset().union(*self._some_captures.values())
+        self.actions: Mapping[str, Action] = self._table.actions
+        self.families = self._table.names.families
+        self.names = (*self.actions, *self.families)
+        self.capture_names = self._table.all_captures()
 
     @classmethod
     def compile(cls, entries: Sequence[ActionEntry], defaults: Defaults) -> "tuple[Catalogue, list[Fault]]":
@@ -97,25 +111,21 @@ class Catalogue:
             defaults: what an unclassified request counts as.
 
         Returns:
-            The catalogue and its faults: entries that fit the same requests equally well, and paths with too many.
+            The catalogue and its faults: see `find_faults`.
         """
         unclassified = Action(UNCLASSIFIED, defaults.unclassified_kind, "", defaults.unclassified_sensitivity)
         try:
             catalogue = cls(entries, unclassified)
         except ValueError as error:
-            return cls((), unclassified), [entries[0].where.fault(str(error))]
-        found: dict[tuple[int, int], Fault] = {}
-        for tree in catalogue._trees():
-            for group in tree.groups():
-                if len(group) > MAX_ROUTES_PER_PATH:
-                    message = f"more than {MAX_ROUTES_PER_PATH} entries share this host and path"
-                    found.setdefault((id(group[0]), 0), group[0].entry.where.fault(message))
-                    continue
-                found.update(_ties(group))
-        return catalogue, list(found.values())
+            return cls((), unclassified), [max(entries, key=lambda entry: bool(entry.team)).where.fault(str(error))]
+        return catalogue, find_faults(entries, catalogue._trees())
 
     def classify(self, request: Request) -> Classified:
-        """Classify a decoded request; `unclassified` when no entry fits."""
+        """Classify a decoded request; `unclassified` when no entry fits.
+
+        The body is read at most once, and only when the most specific entry that fits otherwise depends on the call in
+        it. A body that cannot be relied on then refuses the request: it never falls to a less specific entry.
+        """
         headers = request.headers
         if "x-http-method-override" in headers or "x-http-method" in headers or "x-method-override" in headers:
             # The upstream would do something else than what is classified here. Decoded requests never have one of these;
@@ -123,42 +133,69 @@ class Catalogue:
             return Classified(self.unclassified, NO_CAPTURES, "method_override")
         if request.upgrade or request.protocol != "http" or request.method == "CONNECT":
             return self._classify_long_lived(request)
-        return self._plain.classify(request, request.host, request.path) or self._unknown
+        found = self._plain.classify(request, request.host, request.path, None) or self._unknown
+        return found if found is not UNREAD else self._classify_call(request)
+
+    def _classify_call(self, request: Request) -> Classified:
+        try:
+            rpc = read_rpc(request)
+        except DecodeError as error:
+            return Classified(self.unclassified, NO_CAPTURES, error.code)
+        found = self._plain.classify(request, request.host, request.path, rpc) or self._unknown
+        return Classified(found.action, found.captures, found.refused, rpc)
 
     def _classify_long_lived(self, request: Request) -> Classified:
         if request.protocol != "http":
             # The name of a TLS handshake is spelt as the client likes (RFC 6066, section 3).
             name = request.destination_service.lower().removesuffix(".")
-            found = self._tcp.classify(request, name, "")
+            found = self._tcp.classify(request, name, "", None)
             return found or Classified(self.unclassified, NO_CAPTURES, "tcp_unclassified")
         hosts = self._upgrades.get(request.upgrade)
         if hosts is not None and (request.method == "CONNECT") == (request.upgrade == CONNECT):
-            found = hosts.classify(request, request.host, request.path)
-            if found is not None:
+            found = hosts.classify(request, request.host, request.path, None)
+            # Entries for upgrades have no condition on a call; what has one nevertheless classifies nothing.
+            if found is not None and found is not UNREAD:
                 return found
         return Classified(self.unclassified, NO_CAPTURES, "upgrade_unclassified")
 
+    def fits(self, pattern: str) -> bool:
+        """Whether a pattern of names fits an action that there is or that can be made; never `unclassified`.
+
+        Raises:
+            ValueError: the pattern is malformed.
+        """
+        return self._table.names.fits(pattern)
+
     def variants_of(self, name: str) -> tuple[Action, ...]:
         """Every action that `classify` can return under a name: of all its entries, with and without their cases."""
-        return self._variants.get(name, ())
+        return self._table.variants_of(name)
 
     def captures_of(self, name: str) -> frozenset[str]:
         """The path captures that every request of an action has."""
-        return self._captures.get(name, frozenset())
+        return self._table.captures_of(name)
 
     def some_captures_of(self, name: str) -> frozenset[str]:
         """The path captures that some request of an action has."""
-        return self._some_captures.get(name, frozenset())
+        return self._table.some_captures_of(name)
+
+    def reads_call(self, name: str) -> bool:
+        """Whether some entry of an action reads the call in the body; without one, `mcp.*` and `a2a.*` are empty."""
+        return self._table.reads_call(name)
 
     def _routes(
-        self, entry: ActionEntry, outcome: Outcome
+        self, entry: ActionEntry, outcome: Outcome | Tools
     ) -> Iterator[tuple[PathTree, tuple[Segment, ...] | None, Route]]:
         match = entry.match
         for hosts in self._hosts_of(match.upgrade):
             for tree, patterns in hosts.trees(match):
                 host = compile_globs(patterns) if patterns else None
                 for segments, narrowed in _paths(match):
-                    yield tree, segments, Route(entry, host, RequestTest(narrowed), segments or (), outcome)
+                    test = RequestTest(narrowed)
+                    yield tree, segments, Route(entry, host, test, segments or (), outcome)
+                    if isinstance(outcome, Tools):
+                        # Every other tool of the same place: less specific than whoever lists it.
+                        test = RequestTest(replace(narrowed, mcp_tool=(), mcp_method=(TOOLS_CALL,)))
+                        yield tree, segments, Route(entry, host, test, segments or (), outcome.other)
 
     def _hosts_of(self, upgrades: Sequence[str]) -> list[HostIndex]:
         if not upgrades:
@@ -171,23 +208,6 @@ class Catalogue:
     def _trees(self) -> Iterator[PathTree]:
         for hosts in (self._plain, self._tcp, *self._upgrades.values()):
             yield from hosts.all()
-
-
-def _outcome(entry: ActionEntry) -> Outcome:
-    """The action of an entry, and those of its cases in their order."""
-    action = Action(entry.name, entry.kind, entry.stage, entry.sensitivity, entry.service, entry.body)
-    cases = tuple(
-        (
-            RequestTest(case.match),
-            action._replace(
-                kind=case.kind or action.kind,
-                stage=case.stage or action.stage,
-                sensitivity=case.sensitivity or action.sensitivity,
-            ),
-        )
-        for case in entry.cases
-    )
-    return action, cases
 
 
 def _paths(match: RequestMatch) -> Iterator[tuple[tuple[Segment, ...] | None, RequestMatch]]:
@@ -211,20 +231,3 @@ def _grpc_segments(patterns: Sequence[str]) -> Iterator[tuple[Segment, tuple[str
     globs = tuple(pattern for pattern in patterns if "*" in pattern)
     if globs or not patterns:
         yield ANY_SEGMENT, globs
-
-
-def _ties(group: Sequence[Route]) -> Iterator[tuple[tuple[int, int], Fault]]:
-    """The faults of routes that share a path and are sorted by rank, by the entries they are about."""
-    for _, equals in groupby(group, key=lambda route: route.rank):
-        for one, two in combinations(equals, 2):
-            first, second = sorted((one.entry, two.entry), key=lambda entry: (entry.where.file, entry.where.line))
-            if first is second:
-                if one.captures != two.captures:
-                    message = f"`{first.name}` has the same path twice with different names in `{{…}}`"
-                    yield (id(first), id(second)), first.where.fault(message, "match", "path")
-            elif one.overlaps(two):
-                message = (
-                    f"`{second.name}` and `{first.name}` ({first.where.place()}) fit the same requests equally well; "
-                    "make one of them more specific"
-                )
-                yield (id(first), id(second)), second.where.fault(message, "match")

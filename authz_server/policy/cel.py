@@ -12,9 +12,20 @@ from cel.expr import checked_pb2, value_pb2
 from cel_expr_python import cel
 
 MAX_EXPRESSION_CHARS: Final = 4096
-"""Longer conditions are programs; they belong in named facts."""
+"""Longer conditions are programs; they belong in named facts. So many characters compile in about 10 ms."""
+MAX_COMBINED_CHARS: Final = 8192
+"""Of conditions that are compiled as one list: a step may have to wait for it, 20 ms at most. Thirty usual ones have 2 000."""
+MAX_OPTIONAL_MACROS: Final = 4
+"""`optMap` and `optFlatMap` in one expression: each doubles what stands before it in a chain, so twenty of them take ten seconds to
+compile and a few more all memory."""
+MAX_ARGUMENT_CHARS: Final = 8192
+"""Of a text that an added function is given, as for a path; these run in Python, at 13 ns a character. A longer one is an
+evaluation error."""
 
 _CONFIG: Final = "name: authz\nstdlib: {}\nextensions:\n  - name: optional\n    version: latest\n"
+_TOO_DEEP: Final = (
+    "the expression nests too deeply, which chains of `+`, `.` and `[…]` do as well; name a part of it as a fact"
+)
 _DIAGNOSTIC: Final = re.compile(r"(?s).*?<input>:(\d+):(\d+): ([^\n]*).*")
 _TYPES: Final[Mapping[str, Any]] = {
     "bool": cel.Type.BOOL,
@@ -43,13 +54,16 @@ class CelSyntaxError(Exception):
     """An expression that does not compile.
 
     Attributes:
+        message: what is wrong, without the place.
         column: from 1, or 0 when unknown.
+        line: of the expression, from 1, or 0 when unknown.
     """
 
-    def __init__(self, message: str, column: int = 0) -> None:
+    def __init__(self, message: str, column: int = 0, line: int = 0) -> None:
         super().__init__(message)
         self.message = message
         self.column = column
+        self.line = line
 
 
 class Expression:
@@ -71,7 +85,11 @@ class Expression:
 
     def evaluate(self, data: Mapping[str, Any]) -> Any:
         """Evaluate over the variables' values; plain Python values, or `EVALUATION_ERROR`."""
-        result = self._eval(data=data)
+        try:
+            result = self._eval(data=data)
+        except RuntimeError:
+            # More turns of macros than the library makes, or text that is not Unicode.
+            return EVALUATION_ERROR
         if result.type() == _ERROR_TYPE:
             return EVALUATION_ERROR
         return result.plain_value()
@@ -113,7 +131,7 @@ class Environment:
                         cel.Type.BOOL,
                         [cel.Type.STRING, cel.Type.STRING],
                         False,
-                        implementation,
+                        _bounded(implementation),
                     )
                 ],
             )
@@ -129,10 +147,16 @@ class Environment:
         """Compile and type-check one expression.
 
         Raises:
-            CelSyntaxError: it is too long, has a syntax error, names something undeclared or its types do not agree.
+            CelSyntaxError: it is too long or too deep, has a syntax error, names something undeclared or its types do not agree.
         """
         if len(text) > MAX_EXPRESSION_CHARS:
             raise CelSyntaxError(f"the expression has {len(text)} characters, at most {MAX_EXPRESSION_CHARS} are read")
+        # In a string or a comment they count as well: a bound that the parser cannot be talked out of.
+        if text.count("optMap") + text.count("optFlatMap") > MAX_OPTIONAL_MACROS:
+            raise CelSyntaxError(
+                f"at most {MAX_OPTIONAL_MACROS} of `optMap` and `optFlatMap`, which double what stands before them; "
+                "read a member by `.?name` or `[?key]` and `orValue`"
+            )
         return self._compile(text)
 
     def _compile(self, text: str) -> Expression:
@@ -140,7 +164,10 @@ class Environment:
             compiled = self._env.compile(text)
         except RuntimeError as error:
             raise _syntax_error(str(error)) from None
-        tree = _checked_tree(compiled)
+        try:
+            tree = _checked_tree(compiled)
+        except Exception:  # noqa: BLE001 - protobuf's DecodeError for a tree deeper than it reads; the core does not import protobuf
+            raise CelSyntaxError(_TOO_DEEP) from None
         used = {reference.name for reference in tree.reference_map.values()} & self.names
         return Expression(text, compiled, tuple(sorted(used)))
 
@@ -148,15 +175,32 @@ class Environment:
         """One expression that evaluates all of `expressions` to a list, in one call.
 
         If any of them errs the whole list does; the caller then evaluates them one by one.
+
+        Raises:
+            CelSyntaxError: they are too long together.
         """
-        return self._compile("[" + ", ".join(f"({expression.text}\n)" for expression in expressions) + "]")
+        text = "[" + ", ".join(f"({expression.text}\n)" for expression in expressions) + "]"
+        if len(text) > MAX_COMBINED_CHARS:
+            raise CelSyntaxError(f"{len(text)} characters together, at most {MAX_COMBINED_CHARS} are compiled as one")
+        return self._compile(text)
+
+
+def _bounded(implementation: Callable[[str, str], bool]) -> Callable[[str, str], bool]:
+    def call(first: str, second: str) -> bool:
+        if len(first) > MAX_ARGUMENT_CHARS or len(second) > MAX_ARGUMENT_CHARS:
+            raise ValueError("the text is too long")
+        return implementation(first, second)
+
+    return call
 
 
 def _syntax_error(text: str) -> CelSyntaxError:
     found = _DIAGNOSTIC.fullmatch(text)
     if found is None:
-        return CelSyntaxError("the expression does not compile")
-    return CelSyntaxError(found[3].replace(" (in container '')", ""), int(found[2]))
+        return CelSyntaxError(_TOO_DEEP if "recursion" in text else "the expression does not compile")
+    # The parser lists all that it would have taken instead, which helps nobody.
+    message = found[3].replace(" (in container '')", "").partition(" expecting {")[0]
+    return CelSyntaxError(message, int(found[2]), int(found[1]))
 
 
 def undeclared_name(message: str) -> str:

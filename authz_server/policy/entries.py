@@ -1,19 +1,32 @@
 """What a policy says, entry by entry: checked as far as one entry can be, conditions still text.
 
-Every entry carries its place for the messages of later stages; places do not count when entries are compared. After a
-fault an entry stays, with the strictest value where its own was unusable, so that one mistake does not cause others.
+Every entry carries its place for later messages; places do not count when entries are compared. After a fault an entry
+stays, with the strictest value where its own was unusable, so that one mistake does not cause others.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
 
+from authz_server.policy.matches import RequestMatch, StepMatch
+from authz_server.policy.section_entries import (
+    Approval,
+    ContainedEntry,
+    EnvelopeEntry,
+    ExceptionEntry,
+    InjectEntry,
+    LegacyEntry,
+    StepUp,
+    TaskEntry,
+    TeamEntry,
+)
 from authz_server.policy.tree import Where
 from authz_server.policy.vars import VarValue
-from authz_server.signals import SignalKind
 from authz_server.verdict import Effect
 
-StepMatch = Mapping[str, tuple[str, ...]]
-"""Patterns by key of a step match: all keys must match, any pattern of each."""
+WALK_CLASSES: Final = ("refused", "absent", "failed", "success", "discovered")
+"""Of outcomes: 401, 403, 407 · 404, 405, 410 · 5xx and broken connections · below 400 · the last of a discovery."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,22 +37,6 @@ class FactEntry:
     expression: str
     """CEL."""
     where: Where = field(compare=False, repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class RequestMatch:
-    """Patterns over a request; an empty tuple is a key that is not named."""
-
-    host: tuple[str, ...] = ()
-    method: tuple[str, ...] = ()
-    path: tuple[str, ...] = ()
-    header: tuple[tuple[str, tuple[str, ...]], ...] = ()
-    """(lower-case name, patterns), in the order of the names."""
-    source: tuple[str, ...] = ()
-    grpc_service: tuple[str, ...] = ()
-    grpc_method: tuple[str, ...] = ()
-    upgrade: tuple[str, ...] = ()
-    """Lower-case tokens, `connect`, or `tcp` for connections that carry no HTTP."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +66,34 @@ class ActionEntry:
     """`json` or `""`."""
     cases: tuple[ActionCase, ...]
     where: Where = field(compare=False, repr=False)
+    team: str = ""
+    """Whose file it stands in; `""` for the platform's."""
+
+
+class SignalWord(StrEnum):
+    """What a signal measures, in the words of the language."""
+
+    COUNT = "count"
+    DISTINCT = "distinct"
+    SEQUENCE = "sequence"
+    SCORE = "score"
+    FIRST_SEEN = "first_seen"
+    WALK = "walk"
+    MARK = "mark"
+    BUDGET = "budget"
+
+
+class Fed(StrEnum):
+    """What feeds a signal."""
+
+    STEPS = "steps"
+    """Every matching step at once, refused ones too."""
+    ALLOWED = "allowed"
+    """Steps that were allowed, after the answer."""
+    DENIED = "denied"
+    """Steps that were denied or quarantined, after the answer."""
+    OUTCOMES = "outcomes"
+    """What the destination answered to steps that were allowed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,23 +101,41 @@ class SignalEntry:
     """One measurement."""
 
     name: str
-    kind: SignalKind
-    member: str
-    """distinct: the word for what is counted; else `""`."""
+    word: SignalWord
+    fed: Fed
+    """count: as written; distinct, first_seen, mark: `fed_by`; walk: outcomes; score: steps, which never matters."""
+    members: tuple[str, ...]
+    """distinct, first_seen: the word for the value; walk: the words that make its member together; else empty."""
     stages: tuple[str, ...]
     """sequence: in the order of the intrusion; else empty."""
+    weights: Mapping[str, int]
+    """walk: thousandths by class of outcome (`WALK_CLASSES`); else empty."""
+    mark: str
+    """mark: the CEL condition that sets it; else `""`."""
     per: tuple[str, ...]
     """The words of one composite key; empty when `each` is given."""
     each: tuple[str, ...]
     """The words that each get an instance; empty when `per` is given."""
     window_ms: int
+    """0 for score and walk; mark: `keep`."""
     half_life_ms: int
-    """sequence: 0 for none."""
+    """sequence: 0 for none; score, walk: required."""
+    cap: int
+    """score, walk: units that it never exceeds; else 0."""
+    ring: int
+    """walk: members remembered against repeats; else 0."""
+    share: int
+    """walk: members of the ring that one destination may vouch for; 0 for all."""
+    learn_ms: int
+    """first_seen, distinct: how long an instance learns before rules on it are enforced."""
+    learn_count: int
+    """The same in events that taught it."""
     match: StepMatch
     exclude: StepMatch
     when: str
-    """CEL, or `""`."""
+    """CEL, or `""`; over `outcome.*` and `vars.*` only when outcomes feed the signal."""
     where: Where = field(compare=False, repr=False)
+    team: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +163,13 @@ class RuleEntry:
     on_state_error: str
     """`deny`, `local`, `skip` or `by-kind`; the policy's default where the rule names none."""
     where: Where = field(compare=False, repr=False)
+    adds: tuple[tuple[str, int], ...] = ()
+    """(score signal, units), in the order of the names."""
+    approval: Approval | None = None
+    """challenge: how it is lifted."""
+    step_up: StepUp | None = None
+    """challenge: the authentication that is asked for; the rule's condition reads the proof."""
+    team: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,14 +178,16 @@ class Defaults:
 
     on_state_error: str = "by-kind"
     max_policy_age_s: int = 86_400
-    """Seconds without a successful check of the policy's source after which its age is reported."""
+    """Seconds for which files on disk may be refused before the age of what is in force is reported."""
+    when_stale: str = "flag"
+    """After that: `flag` or `deny`."""
     unclassified_kind: str = "write"
     unclassified_sensitivity: str = "medium"
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyText:
-    """A whole policy, in the order of its files."""
+    """A whole policy."""
 
     vars: Mapping[str, VarValue]
     facts: tuple[FactEntry, ...]
@@ -143,3 +195,37 @@ class PolicyText:
     signals: tuple[SignalEntry, ...]
     rules: tuple[RuleEntry, ...]
     defaults: Defaults
+    teams: tuple[TeamEntry, ...] = ()
+    legacy: tuple[LegacyEntry, ...] = ()
+    contained: tuple[ContainedEntry, ...] = ()
+    tasks: tuple[TaskEntry, ...] = ()
+    exceptions: tuple[ExceptionEntry, ...] = ()
+    envelopes: tuple[EnvelopeEntry, ...] = ()
+    inject: tuple[InjectEntry, ...] = ()
+    shadow: bool = False
+    """`mode: shadow` of the environment: every answer but a contained caller's is allow."""
+
+
+__all__ = [
+    "WALK_CLASSES",
+    "ActionCase",
+    "ActionEntry",
+    "Approval",
+    "ContainedEntry",
+    "Defaults",
+    "EnvelopeEntry",
+    "ExceptionEntry",
+    "FactEntry",
+    "Fed",
+    "InjectEntry",
+    "LegacyEntry",
+    "PolicyText",
+    "RequestMatch",
+    "RuleEntry",
+    "SignalEntry",
+    "SignalWord",
+    "StepMatch",
+    "StepUp",
+    "TaskEntry",
+    "TeamEntry",
+]

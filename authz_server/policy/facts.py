@@ -8,73 +8,10 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from authz_server.model import Action, Principal, Request
-
-UNCLASSIFIED: Final = "unclassified"
-"""The action of a request that no catalogue entry describes."""
-
-ANONYMOUS: Final = "anonymous"
-"""The word for a step without an identity, in `match.principal`."""
-
-
-class Step:
-    """One request on its way through the policy, with the facts that were already derived from it.
-
-    Attributes:
-        request: decoded and canonical.
-        principal: None for an anonymous caller.
-        action: what the catalogue made of it.
-        captures: path captures by name.
-        chosen: which of the presented credentials `credential.*` means; signals take one after the other.
-        document: the parsed JSON body where the action reads it, else None.
-        now: Unix time in seconds.
-        facts: named facts, filled when first read; `EVALUATION_ERROR` for one that failed.
-        readings: signals by name, filled after the round trip to the store.
-    """
-
-    __slots__ = (
-        "action",
-        "captures",
-        "chosen",
-        "document",
-        "facts",
-        "now",
-        "principal",
-        "readings",
-        "request",
-        "service",
-    )
-
-    def __init__(
-        self, request: Request, principal: Principal | None, action: Action, captures: Mapping[str, str], now: float
-    ) -> None:
-        self.request = request
-        self.principal = principal
-        self.action = action
-        self.captures = captures
-        self.chosen = 0
-        self.document: Any = None
-        self.now = now
-        self.facts: dict[str, Any] = {}
-        self.readings: dict[str, int] = {}
-        self.service = destination_service(request, action)
-
-
-def destination_service(request: Request, action: Action) -> str:
-    """The destination's name: the route's `authz.service`, else namespace/account of its identity, else the catalogue's.
-
-    Never the Host header: the caller chooses that.
-    """
-    named = request.context.get("authz.service")
-    if named:
-        return named
-    parts = request.destination_principal.split("/")
-    if len(parts) == 7 and parts[3] == "ns" and parts[5] == "sa":  # noqa: PLR2004 - spiffe: // td / ns / x / sa / y
-        return f"{parts[4]}/{parts[6]}"
-    return action.service
-
-
-Reader = Callable[[Step], Any]
+from authz_server.content.rpc import Rpc
+from authz_server.model import Outcome, Principal, Task
+from authz_server.policy.places import cohort_of
+from authz_server.policy.step import Capture, Reader, Step
 
 
 def _principal(field: str) -> Reader:
@@ -84,6 +21,29 @@ def _principal(field: str) -> Reader:
 
 def _credential(position: int) -> Reader:
     return lambda step: step.request.credentials[step.chosen][position] if step.request.credentials else ""
+
+
+def _map(values: Mapping[str, Any]) -> dict[str, Any]:
+    """As a dict: the CEL library takes no other mapping, not even a read-only view of one."""
+    return values if type(values) is dict else dict(values)
+
+
+def _task(field: str, absent: str | int = "") -> Reader:
+    position = Task._fields.index(field)
+    return lambda step: step.task[position] if step.task is not None else absent
+
+
+def _rpc(field: str) -> Reader:
+    position = Rpc._fields.index(field)
+    return lambda step: step.rpc[position] if step.rpc is not None else ""
+
+
+def lineage_of(step: Step) -> str:
+    """Who started it: issuer and originator of the task, else the caller."""
+    task = step.task
+    if task is not None:
+        return f"{task.issuer} {task.originator}"
+    return step.principal.id if step.principal is not None else ""
 
 
 def _grpc(part: int) -> Reader:
@@ -102,11 +62,15 @@ def _size(step: Step) -> int:
     return int(length) if length.isascii() and length.isdigit() else len(step.request.body)
 
 
+WITHIN_BUDGET: Final = "task.within_budget"
+"""The one fact, besides the signals, that is known only after the round trip."""
+
 FACTS: Final[Mapping[str, tuple[str, Reader]]] = {
     "principal.id": ("string", _principal("id")),
     "principal.trust_domain": ("string", _principal("trust_domain")),
     "principal.namespace": ("string", _principal("namespace")),
     "principal.service_account": ("string", _principal("service_account")),
+    "principal.cohort": ("string", lambda step: cohort_of(step.principal.id) if step.principal is not None else ""),
     "principal.authenticated_by": ("string", _principal("authenticated_by")),
     "source.address": ("string", lambda step: step.request.source_address),
     "destination.service": ("string", lambda step: step.service),
@@ -116,7 +80,7 @@ FACTS: Final[Mapping[str, tuple[str, Reader]]] = {
     "request.path": ("string", lambda step: step.request.path),
     "request.query": ("string", lambda step: step.request.query),
     "request.host": ("string", lambda step: step.request.host),
-    "request.headers": ("map<string,string>", lambda step: step.request.headers),
+    "request.headers": ("map<string,string>", lambda step: _map(step.request.headers)),
     "request.size": ("int", _size),
     "request.body_state": ("string", lambda step: step.request.body_state.value),
     "request.json": ("dyn", lambda step: step.document),
@@ -128,9 +92,23 @@ FACTS: Final[Mapping[str, tuple[str, Reader]]] = {
     "grpc.method": ("string", _grpc(2)),
     "credential.kind": ("string", _credential(0)),
     "credential.id": ("string", _credential(1)),
-    "lineage": ("string", lambda step: step.principal.id if step.principal is not None else ""),
-    "context": ("map<string,string>", lambda step: step.request.context),
-    "metadata": ("map<string,dyn>", lambda step: step.request.metadata),
+    "mcp.method": ("string", _rpc("method")),
+    "mcp.tool": ("string", _rpc("tool")),
+    "mcp.arguments": ("map<string,dyn>", lambda step: _map(step.rpc.arguments) if step.rpc is not None else {}),
+    "a2a.method": ("string", _rpc("method")),
+    "a2a.agent": ("string", _rpc("agent")),
+    "task.template": ("string", _task("template")),
+    "task.id": ("string", _task("id")),
+    "task.issuer": ("string", _task("issuer")),
+    "task.agent": ("string", _task("agent")),
+    "task.originator": ("string", _task("originator")),
+    "task.depth": ("int", _task("depth", 0)),
+    "task.expires": ("int", _task("expires", 0)),
+    "task.covers": ("bool", lambda step: step.covers),
+    WITHIN_BUDGET: ("bool", lambda step: step.within_budget),
+    "lineage": ("string", lineage_of),
+    "context": ("map<string,string>", lambda step: _map(step.request.context)),
+    "metadata": ("map<string,dyn>", lambda step: _map(step.request.metadata)),
     "now": ("timestamp", lambda step: datetime.fromtimestamp(step.now, UTC)),
 }
 """Every closed fact and open map: its CEL type and how it is read."""
@@ -139,6 +117,7 @@ BARE: Final[Mapping[str, str]] = {
     "principal": "principal.id",
     "source": "source.address",
     "credential": "credential.id",
+    "task": "task.template",
     "action": "action.name",
     "destination": "destination.service",
     "lineage": "lineage",
@@ -155,39 +134,17 @@ ENUMS: Final[Mapping[str, frozenset[str]]] = {
     "action.kind": KINDS,
     "action.stage": frozenset(STAGES),
     "action.sensitivity": frozenset(SENSITIVITIES),
-    "principal.authenticated_by": frozenset({"certificate", "principal", "xfcc"}),
+    "principal.authenticated_by": frozenset({"certificate", "principal", "xfcc", "legacy"}),
     "request.body_state": frozenset({"absent", "complete", "partial", "unavailable", "too_large"}),
 }
 """Closed vocabularies: another literal is an error at load."""
 
-LATER: Final = ("task", "mcp", "a2a", "lineage.")
-"""Facts of the language that this version does not have yet."""
-
-
-class Capture:
-    """Reads one path capture."""
-
-    __slots__ = ("_name",)
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def __call__(self, step: Step) -> str:
-        """Read the capture; `""` when the action has none of that name."""
-        return step.captures.get(self._name, "")
-
-
-class SignalReading:
-    """Reads one signal after the round trip; 0 when it was not measured."""
-
-    __slots__ = ("_name",)
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def __call__(self, step: Step) -> int:
-        """Read the signal."""
-        return step.readings.get(self._name, 0)
+OUTCOME_FACTS: Final[Mapping[str, tuple[str, Callable[[Outcome], Any]]]] = {
+    "outcome.status": ("int", lambda outcome: outcome.status),
+    "outcome.bytes": ("int", lambda outcome: outcome.bytes),
+    "outcome.failed": ("bool", lambda outcome: outcome.failed),
+}
+"""What the filter of a signal that outcomes feed reads, besides `vars.*`."""
 
 
 def reader_of(word: str) -> Reader | None:
@@ -201,12 +158,12 @@ def reader_of(word: str) -> Reader | None:
 
 
 def declared_types(
-    captures: Iterable[str], signals: Iterable[str], variables: Mapping[str, Any], facts: Mapping[str, str]
+    captures: Iterable[str], signals: Mapping[str, str], variables: Mapping[str, Any], facts: Mapping[str, str]
 ) -> dict[str, str]:
     """All variables that conditions of one policy may read, with their CEL types."""
     types = {name: kind for name, (kind, _) in FACTS.items()}
     types.update((f"path.{name}", "string") for name in captures)
-    types.update((f"signals.{name}", "int") for name in signals)
+    types.update((f"signals.{name}", kind) for name, kind in signals.items())
     types.update((f"vars.{name}", type_of(value)) for name, value in variables.items())
     types.update((f"facts.{name}", kind) for name, kind in facts.items())
     return types

@@ -6,12 +6,13 @@ are strict, because whatever was reported refuses the policy anyway.
 
 import re
 from collections.abc import Callable, Collection
+from enum import StrEnum
 from typing import Final, NamedTuple
 
 from authz_server.policy.report import Report
 from authz_server.policy.tree import Broken, Items, Node, Scalar, Table, Where, described, shown
 from authz_server.policy.vars import MAX_LIST, MAX_TEXT, Vars
-from authz_server.policy.words import Place, unknown
+from authz_server.policy.words import unknown
 
 MAX_SENTENCE: Final = 256
 """Characters of a text that callers or operators read: it goes into headers and log lines."""
@@ -42,7 +43,7 @@ class Fields:
 
     __slots__ = ("_nodes", "_scope", "node")
 
-    def __init__(self, node: Node, place: Place, known: Collection[str], scope: Scope) -> None:
+    def __init__(self, node: Node, place: StrEnum, known: Collection[str], scope: Scope) -> None:
         """Take the mapping and report the keys that are not known at such a place."""
         self.node: Where = node
         self._scope = scope
@@ -67,9 +68,9 @@ class Fields:
         self._scope.report.faults.append(self.node.fault(message, *keys))
 
     def require(self, *keys: str) -> None:
-        """Report each of the keys that is absent."""
+        """Report each of the keys that a mapping lacks; what is no mapping is reported already."""
         for key in keys:
-            if key not in self._nodes and not isinstance(self.node, Broken):
+            if key not in self._nodes and isinstance(self.node, Table):
                 self.fault(f"`{key}` is missing")
 
     def scalar(self, key: str) -> str | int | bool | None:
@@ -108,12 +109,12 @@ class Fields:
                 found.append(text)
         return tuple(found)
 
-    def choice(self, key: str, place: Place | str, allowed: Collection[str], default: str = "") -> str:
+    def choice(self, key: str, place: StrEnum | str, allowed: Collection[str], default: str = "") -> str:
         """One of the allowed words."""
         word = self.text(key, default)
         if word == default or word in allowed:
             return word
-        if isinstance(place, Place):
+        if isinstance(place, StrEnum):
             message = unknown(word, place, allowed, self._scope.report)
         else:
             message = f"unknown {place} `{shown(word)}`{self._scope.report.meant(word, allowed)}"
@@ -148,6 +149,19 @@ class Fields:
             self.fault(f"a duration between {_seconds(least_ms)} and {_seconds(most_ms)} is expected", key)
             return default
         return span
+
+    def whole(self, key: str, least: int, most: int, default: int = 0) -> int:
+        """A whole number within bounds, both included."""
+        node = self._resolved(key)
+        if node is None or isinstance(node, Broken):
+            return default
+        value = node.value if isinstance(node, Scalar) else None
+        number = isinstance(value, int) and not isinstance(value, bool)
+        if isinstance(value, int) and number and least <= value <= most:
+            return value
+        found = value if number else described(node)
+        self.fault(f"a whole number from {least} to {most} is expected, not {found}", key)
+        return default
 
     def _resolved(self, key: str) -> Node | None:
         node = self._nodes.get(key)
@@ -205,6 +219,8 @@ def expression_of(node: Node, report: Report) -> str:
 
 
 def _seconds(span_ms: int) -> str:
+    if span_ms == 0:
+        return "0s"
     for unit, size in reversed(_UNITS_MS.items()):
         if span_ms % size == 0:
             return f"{span_ms // size}{unit}"

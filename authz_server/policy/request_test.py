@@ -1,10 +1,12 @@
-"""The conditions of a catalogue entry beside host and path: method, headers, source and gRPC names."""
+"""The conditions of a catalogue entry beside host and path: method, headers, source, gRPC names, and the call in the body."""
 
 from collections.abc import Iterable
 from typing import Final, TypeVar
 
+from authz_server.content.rpc import Rpc
 from authz_server.model import Request
-from authz_server.policy.entries import RequestMatch
+from authz_server.policy.call_test import RPC_METHODS, CallTest, reads_call
+from authz_server.policy.matches import RequestMatch
 from authz_server.policy.patterns import Globs, Networks, compile_globs, compile_networks
 
 GRPC_CONTENT_TYPE: Final = "application/grpc"
@@ -20,11 +22,12 @@ class RequestTest:
 
     Attributes:
         methods: the methods that fit, None for all of them.
+        call: the conditions on the call in the body, or None.
         weight: how many conditions there are besides the method; more of them are more specific.
         plain: there is no condition besides the method.
     """
 
-    __slots__ = ("_grpc", "_headers", "_rpcs", "_services", "_sources", "methods", "plain", "weight")
+    __slots__ = ("_grpc", "_headers", "_rpcs", "_services", "_sources", "call", "methods", "plain", "weight")
 
     def __init__(self, match: RequestMatch) -> None:
         """Compile the conditions; host, path and upgrade are not among them.
@@ -40,10 +43,19 @@ class RequestTest:
         self._grpc = self._services is not None or self._rpcs is not None
         named = (self._sources, self._services, self._rpcs)
         self.weight = len(self._headers) + sum(condition is not None for condition in named)
+        self.call = CallTest(match) if reads_call(match) else None
+        if self.call is not None:
+            self.methods = RPC_METHODS if self.methods is None else self.methods & RPC_METHODS
+            self.weight += self.call.weight
         self.plain = self.weight == 0
 
-    def matches(self, request: Request) -> bool:
-        """Whether all conditions hold."""
+    def matches(self, request: Request, rpc: Rpc | None) -> bool:
+        """Whether all conditions hold.
+
+        Args:
+            request: decoded.
+            rpc: the call in its body; None when it has not been read, and then conditions on it count as holding.
+        """
         methods = self.methods
         if methods is not None and request.method not in methods:
             return False
@@ -54,7 +66,9 @@ class RequestTest:
                 return False
         if self._sources is not None and not self._sources.matches(request.source_address):
             return False
-        return not self._grpc or self._matches_grpc(request)
+        if self._grpc and not self._matches_grpc(request):
+            return False
+        return self.call is None or rpc is None or self.call.matches(rpc)
 
     def _matches_grpc(self, request: Request) -> bool:
         pieces = request.path.split("/", _GRPC_PIECES)
@@ -70,6 +84,8 @@ class RequestTest:
         """Whether a request can satisfy both; unsure means yes."""
         one, two = self.methods, other.methods
         if one is not None and two is not None and one.isdisjoint(two):
+            return False
+        if self.call is not None and other.call is not None and not self.call.overlaps(other.call):
             return False
         headers = dict(other._headers)  # noqa: SLF001 - of the same class
         for name, patterns in self._headers:

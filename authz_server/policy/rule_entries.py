@@ -3,12 +3,15 @@
 import re
 from typing import Final
 
+from authz_server.policy.additions import check_adds, read_adds
+from authz_server.policy.challenge_entries import read_approval, read_step_up
 from authz_server.policy.entries import RuleEntry
-from authz_server.policy.facts import SENSITIVITIES, UNCLASSIFIED
+from authz_server.policy.facts import SENSITIVITIES
 from authz_server.policy.fields import Fields, Scope
+from authz_server.policy.step import LEGACY, UNCLASSIFIED
 from authz_server.policy.step_match import StepMatches
 from authz_server.policy.tree import Node, Table, shown
-from authz_server.policy.words import EFFECTS, RULE_FIELDS, SCOPES, STATE_ERROR_MODES, Place
+from authz_server.policy.words import EFFECTS, RULE_FIELDS, SCOPES, STATE_ERROR_MODES, Place, full_name
 from authz_server.verdict import Effect
 
 MAX_TAGS: Final = 16
@@ -24,7 +27,7 @@ _PERCENT: Final = re.compile(r"([0-9]{1,3})(?:\.([0-9]{1,2}))?%")
 _MAY_SKIP: Final = (Effect.ALLOW, Effect.THROTTLE)
 
 
-def read_rule(node: Node, default_mode: str, matches: StepMatches, scope: Scope) -> RuleEntry | None:
+def read_rule(node: Node, default_mode: str, matches: StepMatches, scope: Scope, team: str = "") -> RuleEntry | None:
     """Read one rule; None when it has no usable name.
 
     Args:
@@ -32,14 +35,15 @@ def read_rule(node: Node, default_mode: str, matches: StepMatches, scope: Scope)
         default_mode: what holds for a rule without `on_state_error`.
         matches: reads `match` and `exclude`.
         scope: receives the faults.
+        team: whose file it stands in, `""` for the platform's; the names of a team's rule and scores are `team/name`.
     """
     fields = Fields(node, Place.RULE_FIELD, RULE_FIELDS, scope)
     fields.require("then")
     name = fields.name()
-    effect = fields.choice("then", Place.EFFECT, EFFECTS)
+    effect = _effect(fields, team)
     then = Effect(effect) if effect else Effect.DENY
     rule = RuleEntry(
-        name=name,
+        name=full_name(name, team),
         match=matches.read(fields, "match"),
         exclude=matches.read(fields, "exclude"),
         when=fields.condition(),
@@ -50,8 +54,12 @@ def read_rule(node: Node, default_mode: str, matches: StepMatches, scope: Scope)
         tags=_tags(fields),
         contain=_contain(fields, effect, scope),
         enforce=read_share(fields, "enforce"),
-        on_state_error=_mode(fields, then, default_mode),
+        on_state_error=_mode(fields, then, default_mode, team),
         where=fields.node,
+        adds=read_adds(fields, team, scope),
+        approval=read_approval(fields, effect, scope),
+        step_up=read_step_up(fields, effect, scope),
+        team=team,
     )
     if then is Effect.ALLOW:
         _check_allow(fields, rule, scope)
@@ -71,6 +79,15 @@ def read_share(fields: Fields, key: str) -> int:
         fields.fault("a share is a percentage between 0% and 100%, such as 5% or 0.25%", key)
         return EVERYBODY
     return share
+
+
+def _effect(fields: Fields, team: str) -> str:
+    """The `then` of a rule, `""` after a fault."""
+    effect = fields.choice("then", Place.EFFECT, EFFECTS)
+    if team and effect == Effect.QUARANTINE:
+        fields.fault("a team's rule contains nobody: `then: deny` refuses the step", "then")
+        return ""
+    return effect
 
 
 def _tags(fields: Fields) -> tuple[str, ...]:
@@ -102,8 +119,11 @@ def _contain(fields: Fields, effect: str, scope: Scope) -> tuple[tuple[str, int]
     return tuple((name, span // 1000) for name, span in found if span)
 
 
-def _mode(fields: Fields, then: Effect, default: str) -> str:
+def _mode(fields: Fields, then: Effect, default: str, team: str) -> str:
     mode = fields.choice("on_state_error", "way to go on without state", STATE_ERROR_MODES, default)
+    if mode == "skip" and team:
+        fields.fault("a team's rule is never skipped; write deny, local or by-kind", "on_state_error")
+        return default
     if mode == "skip" and then not in _MAY_SKIP:
         fields.fault("only allow and throttle may be skipped when state is not to be had", "on_state_error")
         return default
@@ -111,8 +131,10 @@ def _mode(fields: Fields, then: Effect, default: str) -> str:
 
 
 def _check_allow(fields: Fields, rule: RuleEntry, scope: Scope) -> None:
-    if "principal" not in rule.match and not _was_tried(fields, "principal"):
-        fields.fault("a rule that allows says whom: `match.principal`", "match")
+    if not (rule.match.keys() & {"principal", "task"} or _was_tried(fields, "principal") or _was_tried(fields, "task")):
+        fields.fault("a rule that allows says whom: `match.principal` or `match.task`", "match")
+    if any(pattern.startswith(LEGACY) for pattern in rule.match.get("principal", ())):
+        fields.fault("a legacy caller is granted by its own entry only, in `legacy`", "match", "principal")
     if rule.match.get("action") == (UNCLASSIFIED,) and rule.match.keys() & {"action.kind", "action.stage"}:
         scope.report.warnings.append(
             fields.node.fault("an allow rule that selects by kind or stage never matches `unclassified`", "match")
@@ -123,3 +145,6 @@ def _was_tried(fields: Fields, key: str) -> bool:
     """Whether the match names the key, if only with a fault that is reported already."""
     node = fields.node_of("match")
     return node is not None and (not isinstance(node, Table) or key in node.nodes)
+
+
+__all__ = ["check_adds", "read_rule", "read_share"]

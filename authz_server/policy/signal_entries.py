@@ -1,148 +1,196 @@
-"""Reading the entries of `signals`: what is counted, for whom, and for how long."""
+"""Reading the entries of `signals`: what is measured, for whom, and for how long."""
 
-from collections.abc import Collection, Mapping
-from typing import Final, NamedTuple
+from collections.abc import Mapping
+from typing import Final
 
-from authz_server.policy.entries import SignalEntry
-from authz_server.policy.facts import STAGES
+from authz_server.policy.entries import Fed, SignalEntry, SignalWord
 from authz_server.policy.fields import Fields, Scope
+from authz_server.policy.signal_fields import read_learn, read_stages, read_weights
+from authz_server.policy.signal_keys import Known, read_keys, read_word, read_words
 from authz_server.policy.step_match import StepMatches
-from authz_server.policy.tree import Node, shown
+from authz_server.policy.tree import Node
 from authz_server.policy.vars import identifier_fault
-from authz_server.policy.words import ENTITY_WORDS, SIGNAL_FIELDS, Place, unknown
-from authz_server.signals import SignalKind
+from authz_server.policy.words import SIGNAL_FIELDS, Place, full_name
 
 MIN_WINDOW_MS: Final = 1000
 """Stores keep whole milliseconds, and clocks of replicas differ by some of them."""
 MAX_WINDOW_MS: Final = 31 * 86_400_000
 """A month; state is kept for up to two windows."""
-MAX_WORDS: Final = 8
-"""Words of `per` or `each`; each of `each` is an instance of its own in the store."""
+MAX_CAP: Final = 10_000
+"""Units of a score or a walk; a store keeps thousandths below 2^24."""
+MAX_RING: Final = 32
+"""Members that a walk remembers: a keyed hash each, read and written with every outcome."""
+DEFAULT_SCORE_CAP: Final = 1000
+"""Units of one addition at most: nobody has to know a scale to write the first rule."""
+DEFAULT_WALK_CAP: Final = 24
+"""Three times the usual limit of 8: a caller that turned quiet falls below that after two half-lives."""
+DEFAULT_RING: Final = 16
+"""So many targets can a caller alternate between without any of them counting again."""
+DEFAULT_LEARN_MS: Final = 86_400_000
+"""A day of what is usual, before a rule on what is new is enforced."""
+DEFAULT_MEMBER: Final = ("destination", "request.path", "credential")
+"""What makes an outcome of a walk another one: a new target, or a new key to a known one."""
 
-_KIND_FIELDS: Final = {"count": SignalKind.COUNT, "distinct": SignalKind.DISTINCT, "sequence": SignalKind.SEQUENCE}
-_CLIENT_PREFIXES: Final = ("path.", "request.", "grpc.", "credential", "source", "destination.host")
-"""Words whose values the client chooses, as far as it likes: new ones cost it nothing."""
-_CLIENT_SOURCES: Final = ("request.", "path.", "grpc.", "credential.")
-"""What an expression reads when its value is the client's."""
+_MEMBERS: Final = frozenset({SignalWord.DISTINCT, SignalWord.FIRST_SEEN})
+_LEVELS: Final = frozenset({SignalWord.SCORE, SignalWord.WALK})
+_FADING: Final = _LEVELS | {SignalWord.SEQUENCE}
+_CHOOSING: Final = _MEMBERS | {SignalWord.MARK}
+_FILTERED: Final = frozenset(SignalWord) - {SignalWord.SCORE}
+_UNFILTERED: Final = "a score measures no steps, rules add to it and say for which"
+_BELONGS: Final[Mapping[str, tuple[frozenset[SignalWord], str]]] = {
+    "window": (
+        frozenset(SignalWord) - _LEVELS - {SignalWord.MARK},
+        "a score or a walk fades by its `half_life` and a mark is kept for its `keep`, so they have no window",
+    ),
+    "half_life": (_FADING, "only a sequence, a score or a walk fades"),
+    "keep": (frozenset({SignalWord.MARK}), "only a mark is kept, others have a window or fade"),
+    "cap": (_LEVELS, "only a score or a walk has a cap of its own; others follow the limits in the rules"),
+    "ring": (frozenset({SignalWord.WALK}), "only a walk remembers its members against repeats"),
+    "share": (frozenset({SignalWord.WALK}), "only a walk has a share that one destination may vouch for"),
+    "of": (frozenset({SignalWord.WALK}), "only a walk puts its member together"),
+    "fed_by": (
+        _CHOOSING,
+        "only a distinct, a first_seen or a mark chooses what feeds it: a count says it itself, a walk is fed by outcomes",
+    ),
+    "learn": (_MEMBERS, "only a distinct or a first_seen learns"),
+    "match": (_FILTERED, _UNFILTERED),
+    "exclude": (_FILTERED, _UNFILTERED),
+    "when": (_FILTERED, _UNFILTERED),
+}
+"""By field: the kinds of signals that have it, and what the others are told."""
+_FEEDS: Final[Mapping[SignalWord, tuple[Fed, ...]]] = {
+    SignalWord.COUNT: tuple(Fed),
+    SignalWord.DISTINCT: (Fed.STEPS, Fed.ALLOWED, Fed.OUTCOMES),
+    SignalWord.FIRST_SEEN: (Fed.OUTCOMES, Fed.ALLOWED),
+    SignalWord.MARK: (Fed.ALLOWED, Fed.OUTCOMES),
+    SignalWord.WALK: (Fed.OUTCOMES,),
+}
+"""What can feed a kind of signal, its default first; steps feed the others."""
 
 
-class Known(NamedTuple):
-    """The names of the policy that a signal can speak about."""
+def read_signal(  # noqa: PLR0917 - what names can mean, and whose they are, both belong to an entry
+    name: str, node: Node, known: Known, matches: StepMatches, scope: Scope, team: str = ""
+) -> SignalEntry:
+    """Read one entry.
 
-    facts: Mapping[str, str]
-    """Expressions by name."""
-    captures: Collection[str]
-
-
-def read_signal(name: str, node: Node, known: Known, matches: StepMatches, scope: Scope) -> SignalEntry:
-    """Read one entry."""
+    Args:
+        name: the key under which it stands.
+        node: the entry.
+        known: what its words can speak about.
+        matches: reads `match` and `exclude`.
+        scope: receives the faults.
+        team: whose file it stands in, `""` for the platform's; the name of a team's signal is `team/name`.
+    """
     fields = Fields(node, Place.SIGNAL_FIELD, SIGNAL_FIELDS, scope)
     fault = identifier_fault(name)
     if fault:
         fields.fault(fault)
-    fields.require("window")
-    kind = _kind(fields)
-    per, each = _keys(fields, known, scope)
-    if kind is not SignalKind.SEQUENCE and "half_life" in fields:
-        fields.fault("only a sequence fades", "half_life")
+    word = _word(fields)
+    before = len(scope.report.faults)
+    fed = _fed(fields, word)
+    # What could not be read may have been meant as something that teaches.
+    teaches = fed is not Fed.STEPS or len(scope.report.faults) > before
+    per, each = read_keys(fields, known, scope)
+    cap, ring, share = _level(fields, word)
+    learn_ms, learn_count = _learn(fields, word, scope, teaches=teaches)
+    filtered = word in _FILTERED
     return SignalEntry(
-        name=name,
-        kind=kind,
-        member=_member(fields, known, scope),
-        stages=_stages(fields, scope),
+        name=full_name(name, team),
+        word=word,
+        fed=fed,
+        members=_members(fields, word, known, scope),
+        stages=read_stages(fields, scope) if word is SignalWord.SEQUENCE else (),
+        weights=read_weights(fields, scope) if word is SignalWord.WALK else {},
+        mark=fields.condition("mark") if word is SignalWord.MARK else "",
         per=per,
         each=each,
-        window_ms=fields.duration("window", MIN_WINDOW_MS, MAX_WINDOW_MS, MIN_WINDOW_MS),
-        half_life_ms=fields.duration("half_life", MIN_WINDOW_MS, MAX_WINDOW_MS),
-        match=matches.read(fields, "match"),
-        exclude=matches.read(fields, "exclude"),
-        when=fields.condition(),
+        window_ms=_window(fields, word),
+        half_life_ms=_half_life(fields, word),
+        cap=cap,
+        ring=ring,
+        share=share,
+        learn_ms=learn_ms,
+        learn_count=learn_count,
+        match=matches.read(fields, "match") if filtered else {},
+        exclude=matches.read(fields, "exclude") if filtered else {},
+        when=fields.condition() if filtered else "",
         where=fields.node,
+        team=team,
     )
 
 
-def _kind(fields: Fields) -> SignalKind:
-    named = [key for key in _KIND_FIELDS if key in fields]
-    if len(named) > 1:
-        fields.fault(f"a signal measures one thing: {' or '.join(f'`{key}`' for key in named)}")
-    elif not named:
-        fields.fault("a signal measures something: `count: steps`, `distinct: …` or `sequence: […]`")
-    if "count" in fields:
-        fields.choice("count", Place.COUNTED, ("steps",))
-    return _KIND_FIELDS[named[0]] if named else SignalKind.COUNT
-
-
-def _member(fields: Fields, known: Known, scope: Scope) -> str:
-    word = fields.text("distinct")
-    return word if word and _is_known(word, fields, "distinct", known, scope) else ""
-
-
-def _stages(fields: Fields, scope: Scope) -> tuple[str, ...]:
-    if "sequence" not in fields:
-        return ()
-
-    def check(text: str) -> None:
-        if text not in STAGES:
-            raise ValueError(f"unknown stage `{shown(text)}`{scope.report.meant(text, STAGES)}")
-
-    before = len(scope.report.faults)
-    stages = fields.texts("sequence", check)
-    if len(set(stages)) < len(stages):
-        fields.fault("a stage stands in a sequence once", "sequence")
-    elif len(stages) < 2 and len(scope.report.faults) == before:  # noqa: PLR2004 - one stage has no order
-        fields.fault("a sequence has at least two stages", "sequence")
-    return stages
-
-
-def _keys(fields: Fields, known: Known, scope: Scope) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The words of `per` and `each`, of which exactly one is there."""
-    if ("per" in fields) == ("each" in fields):
-        fields.fault("a signal has either `per` (one key of all its words) or `each` (one key for each word)")
-    per = _words(fields, "per", known, scope)
-    each = _words(fields, "each", known, scope)
-    client = {word for word in (*per, *each) if _is_client_made(word, known)}
-    message = (
-        "the client chooses {} as it likes, so a caller can always begin anew; count something that is proved as well"
-    )
-    if per and client.issuperset(per):
-        scope.report.warnings.append(fields.node.fault(message.format(" and ".join(per)), "per"))
-    for index, word in enumerate(each):
-        if word in client:
-            scope.report.warnings.append(fields.node.fault(message.format(word), "each", index))
-    return per, each
-
-
-def _words(fields: Fields, key: str, known: Known, scope: Scope) -> tuple[str, ...]:
-    words = fields.texts(key)
-    if len(words) > MAX_WORDS:
-        fields.fault(f"at most {MAX_WORDS} words", key)
-    if len(set(words)) < len(words):
-        fields.fault("the same word twice", key)
-    return tuple(word for word in words if _is_known(word, fields, key, known, scope))
-
-
-def _is_known(word: str, fields: Fields, key: str, known: Known, scope: Scope) -> bool:
-    """Whether the word names something that a step has; otherwise it is reported."""
-    head, _, name = word.partition(".")
-    report = scope.report
-    if word in ENTITY_WORDS:
-        return True
-    if head == "facts":
-        if name in known.facts or not report.whole:
-            return True
-        message = f"there is no `{shown(name)}` in `facts`{report.meant(name, known.facts)}"
-    elif head == "path":
-        if name in known.captures or not report.whole:
-            return True
-        message = f"no path of `actions` has `{{{shown(name)}}}`{report.meant(name, known.captures)}"
+def _word(fields: Fields) -> SignalWord:
+    """What the signal measures; fields that belong to another kind are reported, and those that this one needs."""
+    named = [word for word in SignalWord if word.value in fields]
+    if len(named) != 1:
+        choices = " or ".join(f"`{word}`" for word in named)
+        fields.fault(
+            f"a signal measures one thing: {choices}"
+            if named
+            else f"a signal measures something, such as `count: steps`; known are {', '.join(SignalWord)}"
+        )
+        return named[0] if named else SignalWord.COUNT
+    word = named[0]
+    for key, (words, message) in _BELONGS.items():
+        if key in fields and word not in words:
+            fields.fault(f"{message}; this is a {word}", key)
+    if word in _LEVELS:
+        fields.require("half_life")
     else:
-        message = unknown(word, Place.ENTITY, ENTITY_WORDS, report)
-    fields.fault(message, key)
-    return False
+        fields.require("keep" if word is SignalWord.MARK else "window")
+    score = fields.scalar("score") if word is SignalWord.SCORE else None
+    if score is not None and score is not True:
+        fields.fault("a score is written `score: true`", "score")
+    return word
 
 
-def _is_client_made(word: str, known: Known) -> bool:
-    if word.startswith("facts."):
-        expression = known.facts.get(word.removeprefix("facts."), "")
-        return any(source in expression for source in _CLIENT_SOURCES)
-    return word.startswith(_CLIENT_PREFIXES)
+def _fed(fields: Fields, word: SignalWord) -> Fed:
+    feeds = _FEEDS.get(word, (Fed.STEPS,))
+    if word in {SignalWord.COUNT, SignalWord.BUDGET}:
+        return Fed(fields.choice(word.value, Place.COUNTED, feeds, feeds[0]))
+    if word not in _CHOOSING:
+        return feeds[0]
+    return Fed(fields.choice("fed_by", f"thing that feeds a {word}", feeds, feeds[0]))
+
+
+def _members(fields: Fields, word: SignalWord, known: Known, scope: Scope) -> tuple[str, ...]:
+    if word in _MEMBERS:
+        return read_word(fields, word.value, known, scope)
+    if word is SignalWord.WALK:
+        return read_words(fields, "of", known, scope) if "of" in fields else DEFAULT_MEMBER
+    return ()
+
+
+def _window(fields: Fields, word: SignalWord) -> int:
+    if word in _LEVELS:
+        return 0
+    return fields.duration("keep" if word is SignalWord.MARK else "window", MIN_WINDOW_MS, MAX_WINDOW_MS, MIN_WINDOW_MS)
+
+
+def _half_life(fields: Fields, word: SignalWord) -> int:
+    if word not in _FADING:
+        return 0
+    return fields.duration("half_life", MIN_WINDOW_MS, MAX_WINDOW_MS, MIN_WINDOW_MS if word in _LEVELS else 0)
+
+
+def _level(fields: Fields, word: SignalWord) -> tuple[int, int, int]:
+    """Cap, ring and share of a score or a walk; zeros for the others."""
+    if word not in _LEVELS:
+        return 0, 0, 0
+    cap = fields.whole("cap", 1, MAX_CAP, DEFAULT_SCORE_CAP if word is SignalWord.SCORE else DEFAULT_WALK_CAP)
+    if word is SignalWord.SCORE:
+        return cap, 0, 0
+    ring = fields.whole("ring", 0, MAX_RING, DEFAULT_RING)
+    return cap, ring, fields.whole("share", 0, ring)
+
+
+def _learn(fields: Fields, word: SignalWord, scope: Scope, *, teaches: bool) -> tuple[int, int]:
+    if word not in _MEMBERS:
+        return 0, 0
+    if not teaches and "learn" in fields:
+        fields.fault("a distinct learns from what was allowed: add `fed_by: allowed` or `fed_by: outcomes`", "learn")
+        return 0, 0
+    return read_learn(fields, DEFAULT_LEARN_MS if word is SignalWord.FIRST_SEEN else 0, scope)
+
+
+__all__ = ["Known", "read_signal"]

@@ -19,6 +19,8 @@ MAX_LIST: Final = 1024
 """Items of one list, references replaced; for the same reason."""
 MAX_GROWTH: Final = 1 << 26
 """Bytes that all replaced references of a policy may make: a short reference can stand for a long constant many times."""
+MAX_TEAM_GROWTH: Final = 1 << 21
+"""The same for the files of one team: twice what they can hold themselves."""
 MAX_NESTED: Final = 16
 """Constants that refer to each other in a chain; each level is one call."""
 
@@ -61,7 +63,7 @@ def identifier_fault(name: str) -> str:
 class Vars:
     """The constants of one policy, resolved when first asked for."""
 
-    __slots__ = ("_grown", "_nodes", "_open", "_replaced", "_report", "_values")
+    __slots__ = ("_grown", "_most", "_nodes", "_open", "_replaced", "_report", "_values")
 
     def __init__(self, nodes: Mapping[str, Node], report: Report, replaced: Mapping[str, Node] | None = None) -> None:
         """Take the definitions.
@@ -77,6 +79,14 @@ class Vars:
         self._values: dict[str, VarValue | None] = {}
         self._open: list[str] = []
         self._grown = 0
+        self._most = MAX_GROWTH
+
+    def for_team(self) -> "Vars":
+        """The same constants for the files of a team, which have a share of their own of what references may make."""
+        other = Vars(self._nodes, self._report, self._replaced)
+        other._values = self._values
+        other._most = MAX_TEAM_GROWTH
+        return other
 
     def values(self) -> dict[str, VarValue]:
         """All constants by name, without those that are faulty."""
@@ -114,11 +124,10 @@ class Vars:
             return True
         before = self._grown
         self._grown += len(value) * (8 if isinstance(value, tuple) else 1)
-        if before <= MAX_GROWTH < self._grown:
-            self._report.faults.append(
-                node.fault(f"the references of this policy make more than {MAX_GROWTH >> 20} MiB")
-            )
-        return self._grown <= MAX_GROWTH
+        if before <= self._most < self._grown:
+            message = f"the references of these files make more than {self._most >> 20} MiB"
+            self._report.faults.append(node.fault(message))
+        return self._grown <= self._most
 
     def _spliced(self, node: Items) -> Node:
         result = Items(node.line, node.key, node.parent)

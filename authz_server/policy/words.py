@@ -14,53 +14,48 @@ from authz_server.policy.report import Report
 from authz_server.policy.tree import shown
 from authz_server.verdict import Effect
 
-SECTIONS: Final = ("version", "vars", "facts", "actions", "signals", "rules", "defaults")
-REQUEST_KEYS: Final = ("host", "method", "path", "header", "source", "grpc.service", "grpc.method", "upgrade")
+SECTIONS: Final = (
+    "version", "vars", "teams", "legacy", "contained", "facts", "actions", "tasks", "signals", "rules", "exceptions",
+    "envelopes", "inject", "defaults",
+)  # fmt: skip
+TEAM_SECTIONS: Final = ("version", "actions", "signals", "rules", "exceptions")
+"""What a team's files may hold."""
+ENVIRONMENT_SECTIONS: Final = ("vars", "enforce", "mode")
+_RPC: Final = ("mcp.method", "mcp.tool", "a2a.method", "a2a.agent")
+REQUEST_KEYS: Final = ("host", "method", "path", "header", "source", "grpc.service", "grpc.method", "upgrade", *_RPC)
 STEP_KEYS: Final = (
     "principal",
     "source",
     "credential",
+    "task",
     "action",
     "action.kind",
     "action.stage",
     "action.sensitivity",
     "destination",
     "hours",
+    "mcp.tool",
 )
 ACTION_FIELDS: Final = ("name", "match", "kind", "sensitivity", "stage", "service", "body", "cases")
-CASE_FIELDS: Final = ("method", "header", "source", "grpc.service", "grpc.method", "kind", "sensitivity", "stage")
+CASE_FIELDS: Final = (
+    "method", "header", "source", "grpc.service", "grpc.method", *_RPC, "kind", "sensitivity", "stage",
+)  # fmt: skip
 SIGNAL_FIELDS: Final = (
-    "count",
-    "distinct",
-    "sequence",
-    "per",
-    "each",
-    "window",
-    "half_life",
-    "match",
-    "exclude",
-    "when",
-)
+    "count", "distinct", "sequence", "score", "first_seen", "walk", "mark", "budget", "of", "fed_by", "per", "each", "window",
+    "half_life", "keep", "cap", "ring", "share", "learn", "match", "exclude", "when",
+)  # fmt: skip
 RULE_FIELDS: Final = (
-    "name",
-    "match",
-    "exclude",
-    "when",
-    "then",
-    "reason",
-    "remedy",
-    "alert",
-    "tags",
-    "contain",
-    "enforce",
-    "on_state_error",
-)
-EFFECTS: Final = tuple(effect.value for effect in Effect if effect is not Effect.CHALLENGE)
-SCOPES: Final = ("pair", "instance", "principal")
+    "name", "match", "exclude", "when", "then", "reason", "remedy", "alert", "tags", "contain", "enforce", "on_state_error",
+    "adds", "approval", "step_up",
+)  # fmt: skip
+EFFECTS: Final = tuple(effect.value for effect in Effect)
+SCOPES: Final = ("pair", "instance", "principal", "task", "lineage")
 """The smallest first."""
 STATE_ERROR_MODES: Final = ("deny", "local", "skip", "by-kind")
-ENTITY_WORDS: Final = tuple(BARE) + tuple(name for name, (kind, _) in FACTS.items() if kind in {"string", "int"})
-"""The words of `per`, `each` and `distinct`, besides `path.<capture>` and `facts.<name>`."""
+ENTITY_WORDS: Final = tuple(
+    dict.fromkeys([*BARE, *(name for name, (kind, _) in FACTS.items() if kind in {"string", "int"})])
+)
+"""The words of `per`, `each`, `of`, `distinct` and `first_seen`, besides `path.<capture>` and `facts.<name>`."""
 
 
 class Place(StrEnum):
@@ -80,38 +75,31 @@ class Place(StrEnum):
     SCOPE = "scope of a containment"
     DEFAULT = "default"
     RULE_NAME = "rule"
+    CALLER_FIELD = "field of a legacy caller"
+    CONTAINED_FIELD = "field of a declared containment"
+    TASK_FIELD = "field of a task"
+    TASK_BUDGET = "budget of a task"
+    EXCEPTION_FIELD = "field of an exception"
+    ENVELOPE_FIELD = "field of an envelope"
+    INJECT_FIELD = "field of an injection"
+    TEAM_FIELD = "field of a team"
+    APPROVAL_FIELD = "field of an approval"
+    STEP_UP_FIELD = "field of a step-up"
+    OUTCOME_CLASS = "class of outcomes"
+    LEARN_FIELD = "field of a learning period"
+    ADDED = "score"
 
 
-_MCP: Final = ("mcp.method", "mcp.tool", "mcp.arguments", "a2a.method", "a2a.agent")
-
-NOT_YET: Final[Mapping[Place, frozenset[str]]] = {
-    Place.SECTION: frozenset({"teams", "legacy", "contained", "tasks", "exceptions", "envelopes", "inject"}),
-    Place.ENVIRONMENT: frozenset({"mode"}),
-    Place.REQUEST_KEY: frozenset(_MCP),
-    Place.STEP_KEY: frozenset({"task", *_MCP}),
-    Place.CASE_FIELD: frozenset({"upgrade", *_MCP}),
-    Place.SIGNAL_FIELD: frozenset({"first_seen", "score", "walk", "mark", "budget", "learn"}),
-    Place.COUNTED: frozenset({"allowed", "denied", "outcomes"}),
-    Place.ENTITY: frozenset(
-        {
-            "task",
-            "task.template",
-            "task.id",
-            "task.issuer",
-            "task.agent",
-            "task.originator",
-            "task.depth",
-            *_MCP,
-        }
-    ),
-    Place.RULE_FIELD: frozenset({"approval", "step_up", "adds", "learn"}),
-    Place.EFFECT: frozenset({Effect.CHALLENGE.value}),
-    Place.SCOPE: frozenset({"lineage", "task"}),
-}
+NOT_YET: Final[Mapping[StrEnum, frozenset[str]]] = {}
 """Words of the language that this version refuses."""
 
 
-def unknown(word: str, place: Place, known: Collection[str], report: Report) -> str:
+def full_name(name: str, team: str) -> str:
+    """The name of an entry in the whole policy: a team's entries carry the name of the team, `""` is the platform."""
+    return f"{team}/{name}" if team else name
+
+
+def unknown(word: str, place: StrEnum, known: Collection[str], report: Report) -> str:
     """The message about a word that is not among the known ones."""
     if word in NOT_YET.get(place, ()):
         return f"`{word}` is not supported by this version"

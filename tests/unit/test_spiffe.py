@@ -160,3 +160,19 @@ def test_patterns_know_whether_they_name_one_id_and_compare_by_text():
     assert {exact, wide} == {compile_spiffe_pattern(ID), compile_spiffe_pattern("spiffe://td/**")}
     assert exact != ID
     assert f"SpiffePattern('{ID}')" == repr(exact)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "prefix", "last"),
+    [
+        ("spiffe://**", "spiffe://", ""),
+        ("spiffe://td/**", "spiffe://td/", ""),
+        ("spiffe://td/ns/*/sa/api", "spiffe://td/ns/", "api"),
+        ("spiffe://td/ns/*/sa/*", "spiffe://td/ns/", ""),
+        ("spiffe://td/ns/*/sa/**", "spiffe://td/ns/", ""),
+    ],
+)
+def test_patterns_tell_what_every_id_of_theirs_begins_and_ends_with(pattern, prefix, last):
+    """An index can tell by it which patterns need not be asked."""
+    compiled = compile_spiffe_pattern(pattern)
+    assert (prefix, last) == (compiled.prefix, compiled.last)

@@ -1,4 +1,4 @@
-"""authz_server/policy/action_entries.py."""
+"""authz_server/policy/action_entries.py and request_keys.py."""
 
 import pytest
 
@@ -39,6 +39,33 @@ def test_an_entry_is_read_with_all_its_keys():
     )
 
 
+def test_conditions_on_calls_are_read_in_entries_and_cases():
+    """MCP in one, A2A in another."""
+    parsed = _parse(
+        '{name: "files.{tool}", match: {host: h.example, mcp.method: tools/call, mcp.tool: [stat, "read_*"]}, kind: write,'
+        ' cases: [{mcp.tool: "read_*", kind: read}, {mcp.method: [tools/call], header: {x-a: y}, stage: impact}]}'
+    )
+    assert not parsed.faults
+    entry = parsed.text.actions[0]
+    assert entry.name == "files.{tool}"
+    assert entry.match == RequestMatch(host=("h.example",), mcp_method=("tools/call",), mcp_tool=("stat", "read_*"))
+    assert [case.match for case in entry.cases] == [
+        RequestMatch(mcp_tool=("read_*",)),
+        RequestMatch(mcp_method=("tools/call",), header=(("x-a", ("y",)),)),
+    ]
+    parsed = _parse("{name: a, match: {a2a.method: [SendMessage, message/send], a2a.agent: 'b*'}, kind: message}")
+    assert not parsed.faults
+    assert parsed.text.actions[0].match == RequestMatch(a2a_method=("SendMessage", "message/send"), a2a_agent=("b*",))
+
+
+@pytest.mark.parametrize("name", ["{tool}", "files.{tool}", "{tool}.call", "a.{tool}-b"])
+def test_a_name_can_have_the_tool_in_it(name):
+    """Anywhere, once; a path's `{tool}` is a capture all the same."""
+    parsed = _parse(f'{{name: "{name}", match: {{path: "/{{tool}}", mcp.tool: [a, "b*"]}}, kind: read}}')
+    assert not parsed.faults
+    assert parsed.text.actions[0].name == name
+
+
 def test_sensitivity_is_medium_and_the_rest_empty_unless_said():
     """An entry of a name, a match and a kind is complete."""
     parsed = _parse("{name: a, match: {path: /x}, kind: read}")
@@ -54,7 +81,18 @@ def test_sensitivity_is_medium_and_the_rest_empty_unless_said():
         ("{name: a, kind: read}", ": `match` is missing"),
         ("{name: a, match: {path: /x}}", ": `kind` is missing"),
         ("{name: unclassified, match: {path: /x}, kind: read}", ".name: `unclassified` is the name of what no entry fits"),
-        ('{name: "files.{tool}", match: {path: /x}, kind: read}', ".name: a name with `{…}` is not supported by this version"),
+        ('{name: "files.{tool}", match: {path: /x}, kind: read}', ".name: `{tool}` stands for the tools of `mcp.tool`, and the match lists none"),
+        ('{name: "files.{tol}", match: {mcp.tool: x}, kind: read}', ".name: `files.{tol}` is no name: A-Z a-z 0-9 _ . - and, once, `{tool}`"),
+        ('{name: "{tool}.{tool}", match: {mcp.tool: x}, kind: read}', ".name: `{tool}.{tool}` is no name"),
+        ('{name: "files{", match: {mcp.tool: x}, kind: read}', ".name: `files{` is no name"),
+        ('{name: "files}", match: {mcp.tool: x}, kind: read}', ".name: `files}` is no name"),
+        ('{name: "{{tool}}", match: {mcp.tool: x}, kind: read}', ".name: `{{tool}}` is no name"),
+        ('{name: "fi les.{tool}", match: {mcp.tool: x}, kind: read}', ".name: `fi les.{tool}` is no name"),
+        ('{name: "f.{tool}", match: {mcp.tool: [a, other]}, kind: read}', ".match.mcp.tool: `other` is what the tools are called that are not listed"),
+        (f'{{name: "files.{{tool}}", match: {{mcp.tool: {"a" * 59}}}, kind: read}}', ".name: the name `files.aaa"),
+        ('{name: "{tool}", match: {mcp.tool: unclassified}, kind: read}', ".name: with `unclassified` it can be `unclassified`"),
+        ('{name: "{tool}", match: {mcp.tool: "*"}, kind: read}', ".name: with `*` it can be `unclassified`"),
+        ('{name: "un{tool}", match: {mcp.tool: "cl*"}, kind: read}', ".name: with `cl*` it can be `unclassified`"),
         ("{name: a b, match: {path: /x}, kind: read}", ".name: `a b` is no name"),
         (f"{{name: {'a' * 65}, match: {{path: /x}}, kind: read}}", "is no name: 1 to 64 of"),
         ("{name: a, match: {path: /x}, kind: reed}", ".kind: unknown kind `reed`; did you mean `read`?"),
@@ -66,8 +104,20 @@ def test_sensitivity_is_medium_and_the_rest_empty_unless_said():
         ("{name: a, match: {}, kind: read}", ".match: an empty match fits every request"),
         ("{name: a, match: {path: []}, kind: read}", ".match.path: an empty list matches nothing"),
         ("{name: a, match: {pth: /x}, kind: read}", ".match.pth: unknown key of a request match `pth`; did you mean `path`?"),
-        ("{name: a, match: {mcp.tool: x}, kind: read}", ".match.mcp.tool: `mcp.tool` is not supported by this version"),
-        ("{name: a, match: {a2a.method: x}, kind: read}", "`a2a.method` is not supported by this version"),
+        ("{name: a, match: {mcp.arguments: {path: x}}, kind: read}", ".match.mcp.arguments: `mcp.arguments` is no key of a match: write it in the `when` of a rule"),
+        ("{name: a, match: {mcp.tols: x}, kind: read}", ".match.mcp.tols: unknown key of a request match `mcp.tols`; did you mean `mcp.tool`?"),
+        ("{name: a, match: {mcp.tool: a b}, kind: read}", ".match.mcp.tool: `a b`: a tool has 1 to 64 of A-Z a-z 0-9 _ . - and `*`"),
+        (f"{{name: a, match: {{mcp.tool: {'a' * 65}}}, kind: read}}", ": a tool has 1 to 64 of"),
+        ("{name: a, match: {mcp.tool: [a, 5]}, kind: read}", ".match.mcp.tool[1]: text is expected, not a number: quote it"),
+        ("{name: a, match: {mcp.method: tools call}, kind: read}", ".match.mcp.method: `tools call`: a method of MCP is a name such as tools/call"),
+        ("{name: a, match: {a2a.method: ü}, kind: read}", ".match.a2a.method: `ü`: a method of A2A is a name such as SendMessage"),
+        ("{name: a, match: {a2a.agent: a b}, kind: read}", ".match.a2a.agent: `a b`: an agent has 1 to 256 visible ASCII characters"),
+        ("{name: a, match: {mcp.tool: a, a2a.method: b}, kind: read}", ".match: a call is one of MCP or one of A2A"),
+        ("{name: a, match: {mcp.tool: a, mcp.method: [tools/list, 'r*']}, kind: read}", ".match.mcp.method: only `tools/call` names a tool"),
+        ("{name: a, match: {mcp.tool: a, method: GET}, kind: read}", ".match: every call of `mcp.*` is a POST"),
+        ("{name: a, match: {a2a.method: a, grpc.service: b}, kind: read}", ".match: a gRPC call carries no call of `a2a.*`"),
+        ("{name: a, match: {mcp.method: a, upgrade: h2c}, kind: read}", ".match: an upgrade carries no call of `mcp.*`"),
+        ("{name: a, match: {mcp.method: a, upgrade: tcp}, kind: read}", ".match: an upgrade carries no call of `mcp.*`"),
         ("{name: a, match: {principal: x}, kind: read}", "unknown key of a request match `principal`"),
         ("{name: a, match: {host: Crm.example}, kind: read}", "a host is lower-case"),
         ("{name: a, match: {host: 'crm.example:8080'}, kind: read}", "without port"),
@@ -95,7 +145,13 @@ def test_sensitivity_is_medium_and_the_rest_empty_unless_said():
         ("{name: a, match: {path: /x}, kind: read, cases: [{kind: write}]}", ".cases[0]: a case needs a condition"),
         ("{name: a, match: {path: /x}, kind: read, cases: [{method: GET}]}", ".cases[0]: a case refines kind, sensitivity or stage"),
         ("{name: a, match: {path: /x}, kind: read, cases: [{path: /y, kind: write}]}", "another path makes an entry of its own"),
-        ("{name: a, match: {path: /x}, kind: read, cases: [{mcp.tool: a, kind: write}]}", "`mcp.tool` is not supported by this version"),
+        ("{name: a, match: {path: /x}, kind: read, cases: [{mcp.tool: a b, kind: write}]}", ".cases[0].mcp.tool: `a b`: a tool has"),
+        ("{name: a, match: {path: /x}, kind: read, cases: [{mcp.arguments: a, kind: write}]}", ".cases[0].mcp.arguments: `mcp.arguments` is no key"),
+        ("{name: a, match: {path: /x}, kind: read, cases: [{mcp.tool: a, a2a.agent: b, kind: write}]}", ".cases[0]: a call is one of MCP or one of A2A"),
+        ("{name: a, match: {path: /x}, kind: read, cases: [{mcp.tool: a, method: PUT, kind: write}]}", ".cases[0]: every call of `mcp.*` is a POST"),
+        ("{name: a, match: {path: /x, method: GET}, kind: read, cases: [{a2a.agent: a, kind: write}]}", ".cases[0]: every call of `a2a.*` is a POST"),
+        ("{name: a, match: {grpc.service: a.B}, kind: read, cases: [{mcp.tool: a, kind: write}]}", ".cases[0]: a gRPC call carries no call of `mcp.*`"),
+        ("{name: a, match: {upgrade: h2c}, kind: read, cases: [{mcp.tool: a, kind: write}]}", ".cases[0]: an upgrade carries no call of `mcp.*`"),
         ("[a]", ": a mapping is expected, not a list"),
     ],
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""authz_server/policy/catalogue.py, routes.py and request_test.py."""
+"""authz_server/policy/catalogue.py, catalogue_faults.py, route_index.py, routes.py and request_test.py, without calls."""
 
 import pytest
 
@@ -49,10 +49,10 @@ def test_an_entry_gives_action_and_captures():
 def test_what_no_entry_fits_is_unclassified():
     """It counts as what the defaults say, and no rule is kept from speaking about it."""
     parsed = parse_policy({"a.yaml": b"version: 1"})
-    catalogue, faults = Catalogue.compile(parsed.text.actions, Defaults("deny", 60, "admin", "critical"))
+    catalogue, faults = Catalogue.compile(parsed.text.actions, Defaults("deny", 60, "flag", "admin", "critical"))
     assert not faults
     classified = catalogue.classify(_request())
-    assert classified == (Action("unclassified", "admin", "", "critical"), {}, "")
+    assert classified == (Action("unclassified", "admin", "", "critical"), {}, "", None)
 
 
 def test_hosts_are_exact_before_pattern_before_none():

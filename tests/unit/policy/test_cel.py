@@ -4,7 +4,10 @@ import pytest
 
 from authz_server.policy.cel import (
     EVALUATION_ERROR,
+    MAX_ARGUMENT_CHARS,
+    MAX_COMBINED_CHARS,
     MAX_EXPRESSION_CHARS,
+    MAX_OPTIONAL_MACROS,
     CelSyntaxError,
     Environment,
     undeclared_name,
@@ -18,6 +21,9 @@ VARIABLES = {
     "request.headers": "map<string,string>",
     "request.json": "dyn",
     "metadata": "map<string,dyn>",
+    "signals.known": "int",
+    "signals.known.has": "bool",
+    "signals.known.age": "int",
 }
 
 
@@ -87,3 +93,126 @@ def test_combined_expressions_evaluate_to_a_list(environment):
     combined = environment.combine(parts)
     assert combined.evaluate({"signals.calls": 2, "action.kind": "read"}) == [True, True, False]
     assert combined.evaluate({"signals.calls": 2}) is EVALUATION_ERROR
+
+
+KNOWN = {"signals.known": 5, "signals.known.has": True, "signals.known.age": 60}
+
+
+@pytest.mark.parametrize(
+    ("text", "read", "expected"),
+    [
+        ("signals.known > 4", ("signals.known",), True),
+        ("signals.known.has", ("signals.known.has",), True),
+        ("signals.known.age > 60", ("signals.known.age",), False),
+        ("signals.known > 4 && signals.known.has && signals.known.age == 60", tuple(sorted(KNOWN)), True),
+        ("[4, 9].exists(x, x < signals.known && signals.known.has)", ("signals.known", "signals.known.has"), True),
+        (
+            "[1].all(x, [signals.known.age].all(y, y == 60 && signals.known == 5))",
+            ("signals.known", "signals.known.age"),
+            True,
+        ),
+        ("[signals.known.has].filter(h, h).size() == 1", ("signals.known.has",), True),
+    ],
+)
+def test_a_name_can_begin_like_another(environment, text, read, expected):
+    """The reading of a signal and what it gives beside it, also inside of macros."""
+    expression = environment.compile(text)
+    assert expression.variables == read
+    assert expression.evaluate({name: KNOWN[name] for name in read}) is expected
+
+
+@pytest.mark.parametrize(("has", "expected"), [(True, True), (False, False)])
+def test_the_longer_name_is_read_by_its_own_value(environment, has, expected):
+    """Not as a member of the shorter one."""
+    expression = environment.compile("signals.known.has")
+    assert expression.evaluate({"signals.known": 5, "signals.known.has": has}) is expected
+    assert expression.evaluate({"signals.known": 5}) is EVALUATION_ERROR
+
+
+def test_a_part_that_a_signal_does_not_have_is_a_load_error(environment):
+    """It is neither declared nor a member of a number."""
+    with pytest.raises(CelSyntaxError):
+        environment.compile("signals.calls.has")
+
+
+@pytest.mark.parametrize("macro", ["optMap(v, v)", "optFlatMap(v, v.?k)"])
+def test_a_chain_of_macros_that_double_is_refused_before_it_is_compiled(environment, macro):
+    """Some thirty of them would take all memory."""
+    chain = 'metadata[?"k"]' + f".{macro}" * MAX_OPTIONAL_MACROS
+    assert environment.compile(f"{chain}.hasValue()").result_type == "BOOL"
+    for more in (1, 40):
+        with pytest.raises(CelSyntaxError, match="at most 4 of"):
+            environment.compile(chain + f".{macro}" * more + ".hasValue()")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "(" * 1000 + "true" + ")" * 1000,
+        "[" * 500 + "1" + "]" * 500 + ".size() > 0",
+        "".join(f"[1].all(x{number}, " for number in range(30)) + "true" + ")" * 30,
+        "+".join(["signals.calls"] * 200) + " > 3",
+        "request.json" + ".a" * 300 + " == 1",
+        "request.json" + "[0]" * 300 + " == 1",
+        "signals.calls > 1 ? true : " * 100 + "true",
+    ],
+)
+def test_what_nests_too_deeply_is_refused_in_words(environment, text):
+    """Whichever part of the library gives up first, it is one kind of error with one remedy."""
+    with pytest.raises(CelSyntaxError, match="nests too deeply"):
+        environment.compile(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        " && ".join(["signals.calls > 3"] * 190),
+        "signals.calls in [" + ",".join(["1"] * 1900) + "]",
+        " && ".join(["[1].all(x, x > 0)"] * 190),
+        "vars.words == [" + ",".join(["'a'"] * 900) + "]",
+        "{" + ", ".join(f"'{number}': 1" for number in range(380)) + "}.size() > 3",
+    ],
+)
+def test_long_chains_and_lists_compile(environment, text):
+    """What is wide and not deep is bounded by its length alone."""
+    assert environment.compile(text).result_type == "BOOL"
+
+
+def test_an_error_knows_its_line_and_its_column(environment):
+    """A condition may be written over several lines."""
+    with pytest.raises(CelSyntaxError) as caught:
+        environment.compile("signals.calls > 3 &&\n  signals.cals > 1")
+    assert (caught.value.line, caught.value.column) == (2, 10)
+    with pytest.raises(CelSyntaxError) as caught:
+        environment.compile("signals.calls >")
+    assert caught.value.line == 1
+    assert "expecting {" not in caught.value.message
+
+
+def test_more_turns_than_the_library_makes_are_an_evaluation_error(environment):
+    """The library raises then; a step must not end in an exception."""
+    expression = environment.compile("vars.words.all(x, vars.words.all(y, true))")
+    assert expression.evaluate({"vars.words": ["a"] * 200}) is EVALUATION_ERROR
+
+
+@pytest.mark.parametrize("value", ["\ud800", {"k": "\ud800"}, {"\ud800": 1}, 2**70, {"k": 2**70}, object()])
+def test_values_that_the_library_cannot_take_are_evaluation_errors(environment, value):
+    """Decoders let none of them through; should one ever come, it opens nothing."""
+    assert environment.compile("request.json.k == 1").evaluate({"request.json": value}) is EVALUATION_ERROR
+
+
+def test_an_added_function_is_not_given_longer_text_than_a_path(environment):
+    """It runs in Python, and what a caller sends can be much longer."""
+    expression = environment.compile("under(string(request.json), 'a')")
+    assert expression.evaluate({"request.json": "a" * MAX_ARGUMENT_CHARS}) is True
+    assert expression.evaluate({"request.json": "a" * (MAX_ARGUMENT_CHARS + 1)}) is EVALUATION_ERROR
+    turned = environment.compile("under('a', string(request.json))")
+    assert turned.evaluate({"request.json": "a" * (MAX_ARGUMENT_CHARS + 1)}) is EVALUATION_ERROR
+
+
+def test_what_is_too_long_together_is_not_combined(environment):
+    """Its parts are then evaluated one by one."""
+    part = environment.compile(" && ".join(["signals.calls > 3"] * 100))
+    assert environment.combine([part] * 2).result_type == "LIST<BOOL>"
+    with pytest.raises(CelSyntaxError, match=str(MAX_COMBINED_CHARS)):
+        environment.combine([part] * 16)

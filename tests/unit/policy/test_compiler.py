@@ -6,9 +6,10 @@ import pytest
 
 from authz_server.errors import PolicyError
 from authz_server.model import Action
-from authz_server.policy.compiler import DEFAULT_COUNT_CAP, DEFAULT_DISTINCT_CAP, compile_policy
-from authz_server.policy.facts import Step
+from authz_server.policy.compiler import compile_policy
 from authz_server.policy.rule import Key
+from authz_server.policy.signal_compiler import DEFAULT_COUNT_CAP, DEFAULT_DISTINCT_CAP
+from authz_server.policy.step import Step
 from tests.steps import AGENT, KEYED, NOW, policy, principal, request
 
 HEAD = """
@@ -48,7 +49,10 @@ def caps(more):
     [
         ("when: signals.cals > 1", "there is no `signals.cals` (column 8); did you mean `signals.calls`?"),
         ("when: signals.calls", "a condition is true or false, this one is INT"),
-        ("when: task.covers", "`task.covers` is not supported by this version (column 5)"),
+        (
+            "when: outcome.status",
+            "`outcome.status` is known only after the answer; a signal with `fed_by: outcomes` reads it (column 8)",
+        ),
         ("when: 'action.kind == \"reed\"'", 'did you mean "read"?'),
         (
             "match: {action: write}, when: 'path.thing == \"1\"'",

@@ -3,8 +3,8 @@
 import pytest
 
 from authz_server.policy.evaluate import CHUNK, Outcome
-from authz_server.policy.facts import Step
-from authz_server.policy.rule import key_of
+from authz_server.policy.selector import key_of
+from authz_server.policy.step import Step
 from tests.steps import NOW, policy, principal, request
 
 HEAD = """
@@ -26,6 +26,13 @@ def phases(more, method="GET", **changes):
     return snapshot.rules.candidates(key_of(step)), step
 
 
+def evaluations(phase, step):
+    """The findings one by one, and those of the compiled lists."""
+    apart = phase.evaluate(step)
+    phase.combine()
+    return apart, phase.evaluate(step)
+
+
 def names(outcomes):
     return {(outcome.rule.name, outcome.error) for outcome in outcomes}
 
@@ -45,8 +52,9 @@ def test_every_condition_is_evaluated_however_many_there_are(count):
         for n in range(count)
     )
     candidates, step = phases(more)
-    found = names(candidates.early.evaluate(step).enforced) - {("all", "")}
-    assert found == {(f"r{n}", "") for n in range(count) if n % 3 == 0}
+    for findings in evaluations(candidates.early, step):
+        found = names(findings.enforced) - {("all", "")}
+        assert found == {(f"r{n}", "") for n in range(count) if n % 3 == 0}
 
 
 def test_an_error_in_one_condition_leaves_the_others_of_its_chunk_alone():
@@ -59,11 +67,23 @@ def test_an_error_in_one_condition_leaves_the_others_of_its_chunk_alone():
       - {name: fails, when: 'path.thing == "b"', then: deny}
 """
     )
-    assert names(candidates.early.evaluate(step).enforced) == {
-        ("all", ""),
-        ("errs-deny", "evaluation_error"),
-        ("holds", ""),
-    }
+    for findings in evaluations(candidates.early, step):
+        assert names(findings.enforced) == {("all", ""), ("errs-deny", "evaluation_error"), ("holds", "")}
+
+
+def test_rules_that_name_single_callers_are_evaluated_beside_those_for_all():
+    """What many callers have in common is compiled once, and nothing of it gets lost."""
+    candidates, step = phases(
+        """
+      - {name: mine, match: {principal: "spiffe://corp.example/ns/agents/sa/a1"}, when: 'path.thing == "a"', then: observe}
+      - {name: other, match: {principal: "spiffe://corp.example/ns/agents/sa/a2"}, when: 'path.thing == "a"', then: observe}
+      - {name: both, when: 'path.thing == "a"', then: observe}
+      - {name: not-mine, match: {principal: "spiffe://corp.example/ns/agents/sa/a1"}, when: 'path.thing == "b"', then: deny}
+      - {name: none, when: 'path.thing == "b"', then: deny}
+"""
+    )
+    for findings in evaluations(candidates.early, step):
+        assert names(findings.enforced) == {("all", ""), ("mine", ""), ("both", "")}
 
 
 def test_a_rule_that_errs_touches_only_what_its_match_touches():
@@ -86,6 +106,46 @@ def test_rules_in_shadow_are_kept_apart():
     assert names(findings.shadowed) == {("fixed", ""), ("conditional", "")}
 
 
+def test_an_exception_takes_its_rules_out_while_it_holds():
+    """Those with a condition and those without; what it lifts is told."""
+    rules = """
+      - {name: fixed, then: deny}
+      - {name: conditional, when: 'path.thing == "a"', then: deny}
+      - {name: untouched, when: 'path.thing == "b"', then: deny}
+    exceptions:
+      - {name: drill, rules: [fixed, conditional, untouched], match: {source: 10.0.0.0/8}, reason: drill, expires: 2100-01-01T00:00:00Z}
+"""
+    candidates, step = phases(rules)
+    for findings in evaluations(candidates.early, step):
+        assert names(findings.enforced) == {("all", "")}
+        assert {(each.rule.name, each.lift.name) for each in findings.excepted} == {
+            ("fixed", "drill"),
+            ("conditional", "drill"),
+        }
+    candidates, step = phases(rules, source_address="192.0.2.1")
+    findings = candidates.early.evaluate(step)
+    assert names(findings.enforced) == {("all", ""), ("fixed", ""), ("conditional", "")}
+    assert findings.excepted == ()
+
+
+def test_what_has_not_learned_enough_is_in_shadow():
+    """Rules that read such a signal are told, and not enforced."""
+    candidates, step = phases("      - {name: slow, when: signals.calls > 3, then: throttle}\n")
+    step.readings["calls"] = 4
+    step.unlearned = frozenset({"calls"})
+    findings = candidates.later.evaluate(step)
+    assert (names(findings.enforced), names(findings.shadowed)) == (set(), {("slow", "")})
+
+
+def test_findings_know_whether_something_is_asked_of_the_caller():
+    """Whether that holds is for each step to say."""
+    candidates, step = phases(
+        "      - {name: ask, when: 'path.thing == \"a\"', then: challenge, step_up: {acr: phr}}\n"
+    )
+    assert candidates.early.evaluate(step).challenging
+    assert not candidates.early.fixed.challenging
+
+
 def test_rules_that_read_signals_wait_for_the_readings():
     """They are in the later phase, also when only a fact of theirs reads one."""
     candidates, step = phases("      - {name: slow, when: signals.calls > 3, then: throttle}\n")
@@ -93,6 +153,7 @@ def test_rules_that_read_signals_wait_for_the_readings():
     assert candidates.later.evaluate(step) is candidates.later.fixed
     step.readings["calls"] = 4
     assert candidates.later.evaluate(step).enforced == (Outcome(candidates.later.rules[0]),)
+    assert (candidates.later.reads, candidates.later.limits) == (("calls",), {"calls": 3})
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,14 @@
 """What each fact reads from a step."""
 
+from types import MappingProxyType
+
 import pytest
 
+from authz_server.content.rpc import Rpc
 from authz_server.model import Action
-from authz_server.policy.facts import (
-    FACTS,
-    Capture,
-    SignalReading,
-    Step,
-    destination_service,
-    reader_of,
-    type_of,
-)
+from authz_server.policy.cel import Environment
+from authz_server.policy.facts import FACTS, reader_of, type_of
+from authz_server.policy.step import Capture, SignalReading, Step, destination_service
 from tests.steps import NOW, credential, principal, request
 
 ACTION = Action("crm.read", "read", "discovery", "high", "catalogue-name")
@@ -123,3 +120,14 @@ def test_captures_and_readings_have_defaults():
 def test_constants_have_types(value, kind):
     """As CEL names them."""
     assert type_of(value) == kind
+
+
+@pytest.mark.parametrize("name", ["request.headers", "context", "metadata", "mcp.arguments"])
+def test_an_open_map_can_be_evaluated_whatever_mapping_holds_it(name):
+    """A read-only view, as decoders use for what is absent, is no error of the condition."""
+    empty = MappingProxyType({})
+    step = Step(request(headers=empty, context=empty, metadata=empty), None, ACTION, {}, NOW)
+    step.rpc = Rpc("tools/call", "t", empty, "", 1, {})
+    kind, read = FACTS[name]
+    expression = Environment({name: kind}).compile(f'size({name}) == 0 && !{name}[?"a"].hasValue()')
+    assert expression.evaluate({name: read(step)}) is True

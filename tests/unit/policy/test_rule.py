@@ -3,8 +3,11 @@
 import pytest
 
 from authz_server.model import Action
-from authz_server.policy.facts import Step
-from authz_server.policy.rule import Key, Rule, actions_of, compile_selector
+from authz_server.policy.entries import RuleEntry
+from authz_server.policy.rule import Lift, Rule
+from authz_server.policy.selector import EVERYTHING, Key, Selectors
+from authz_server.policy.step import Step
+from authz_server.policy.tree import Where
 from authz_server.verdict import Effect
 from tests.steps import AGENT, NOW, principal, request
 
@@ -14,10 +17,26 @@ UNKNOWN = Action("unclassified", "write", "", "medium")
 NAMES = ("crm.read", "crm.export", "files.read")
 
 
-def rule(match=None, exclude=None, effect=Effect.DENY):
-    return Rule(
-        "r", effect, compile_selector(match or {}, NAMES), compile_selector(exclude, NAMES) if exclude else None
+SELECTORS = Selectors(NAMES)
+
+
+def rule(match=None, exclude=None, effect=Effect.DENY, mode="by-kind"):
+    entry = RuleEntry(
+        name="r",
+        match=match or {},
+        exclude=exclude or {},
+        when="",
+        then=effect,
+        reason="",
+        remedy="",
+        alert="",
+        tags=(),
+        contain=(),
+        enforce=10_000,
+        on_state_error=mode,
+        where=Where(1, "p.yaml"),
     )
+    return Rule(entry, SELECTORS.compile(match or {}), SELECTORS.compile(exclude) if exclude else None)
 
 
 def step(who=AGENT, action=READ, **changes):
@@ -60,8 +79,6 @@ def test_an_allow_rule_touches_unclassified_only_by_name():
     assert not rule({"action.kind": ("write",)}, effect=Effect.ALLOW).applies(key)
     assert not rule({}, effect=Effect.ALLOW).applies(key)
     assert rule({}, effect=Effect.DENY).applies(key)
-    assert actions_of(("*",), NAMES) == set(NAMES)
-    assert actions_of(("unclassified",), NAMES) == {"unclassified"}
 
 
 @pytest.mark.parametrize(
@@ -101,12 +118,39 @@ def test_without_a_reading_the_kind_of_action_decides(action, mode):
 
 def test_a_rule_may_say_itself_what_happens_without_a_reading():
     """`on_state_error` of the rule wins."""
-    it = rule()
-    it.on_state_error = "skip"
+    it = rule(mode="skip")
     assert it.state_error_mode(EXPORT) == "skip"
 
 
-def test_an_unknown_key_is_refused():
-    """The front of the language knows all keys; this one is for its tests."""
-    with pytest.raises(ValueError, match="no key"):
-        compile_selector({"nonsense": ("a",)}, NAMES)
+def test_a_legacy_caller_is_granted_by_its_own_entry_only():
+    """No pattern and no silence of an allow rule reaches it; restricting rules name it or touch everybody."""
+    key = Key(READ, "legacy:batch", "")
+    assert rule({"principal": ("legacy:batch",)}, effect=Effect.ALLOW).applies(key)
+    assert not rule({"principal": ("legacy:*",)}, effect=Effect.ALLOW).applies(key)
+    assert not rule({}, effect=Effect.ALLOW).applies(key)
+    assert rule({"principal": ("legacy:*",)}).applies(key)
+    assert rule({}).applies(key)
+    assert not rule({"principal": ("spiffe://**", "anonymous")}).applies(key)
+
+
+def test_a_task_is_matched_by_its_template():
+    """A step without a task has none that any pattern fits."""
+    it = rule({"task": ("weekly-*",)})
+    assert it.applies(Key(READ, AGENT, "", "weekly-report"))
+    assert not it.applies(Key(READ, AGENT, "", "break-glass"))
+    assert not rule({"task": ("*",)}).applies(Key(READ, AGENT, ""))
+
+
+def test_an_exception_lifts_until_its_end():
+    """Its match and its time; of several the first by name is told."""
+    it = rule()
+    it.lifts = (
+        Lift("by-match", SELECTORS.compile({"principal": ("spiffe://other.example/**",)}), 0, ""),
+        Lift("in-time", EVERYTHING, NOW + 1, ""),
+    )
+    lifted = it.lifted_by(step())
+    assert lifted is not None
+    assert lifted.name == "in-time"
+    late = step()
+    late.now = NOW + 1
+    assert it.lifted_by(late) is None
