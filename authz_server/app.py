@@ -8,7 +8,7 @@ from functools import partial
 from threading import Event
 from typing import Final
 
-from authz_server import assembly
+from authz_server import assembly, outcomes_door
 from authz_server.audit.queue import AuditQueue
 from authz_server.audit.sinks import JsonLinesSink, NullSink
 from authz_server.config import Config
@@ -19,9 +19,11 @@ from authz_server.listeners.base import Listener
 from authz_server.listeners.grpcio import GrpcioListener
 from authz_server.listeners.probe import ProbeServer, Readiness
 from authz_server.listeners.threads import join_all, start_thread
-from authz_server.policy.compiler import Snapshot
-from authz_server.sources.files import read_directory, read_file
+from authz_server.notices import tell_configuration, tell_policy
+from authz_server.policy.snapshot import Snapshot
+from authz_server.sources.files import read_file
 from authz_server.sources.reload import Reloader, ReloadOutcome
+from authz_server.telemetry import Observed, Telemetry, policy_state
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -47,12 +49,12 @@ class Server:
         self._started = False
         self._stopping = Event()
         self._wake = Event()
-        _warn(config)
+        tell_configuration(config)
         keyed = assembly.build_keyed_hash(config)
-        self.policy = assembly.PolicyHolder(keyed, config.shared_sources)
+        self.policy = assembly.build_holder(config, keyed)
         self._policy_files: Reloader[Snapshot] = Reloader(
-            [config.policies],
-            lambda: read_directory(config.policies),
+            [path for path in (config.policies, config.environment) if path is not None],
+            lambda: assembly.read_policy(config),
             self.policy.compile,
             self.policy.publish,
             self._policy_reloaded,
@@ -66,16 +68,20 @@ class Server:
             )
         self.verifier = assembly.build_verifier(config)
         self.store = assembly.build_store(config, keyed)
-        self.audit = AuditQueue(_sink(config), block=config.audit.on_full == "block", sleep=time.sleep)
+        sink, codec = _sink(config), outcomes_door.build_codec(keyed)
+        self.audit = AuditQueue(sink, block=config.audit.on_full == "block", sleep=time.sleep)
+        wake, seal = self._wake.set, outcomes_door.seal_with(config, codec)
         self.engine = assembly.build_engine(
-            config, keyed, self.policy, self.store, self.audit.submit, verifier=self.verifier, wake=self._wake.set
+            config, keyed, self.policy, self.store, self.audit.submit, verifier=self.verifier, wake=wake, seal=seal
         )
+        self.outcomes = outcomes_door.build_road(config, codec, self.engine, lambda: self.verifier, sink)
         self._bundles = [
             path for domain in config.trust.domains for path in (domain.bundle, domain.intermediates) if path
         ]
         self._bundle_files = self._watch_bundles()
-        self.listeners = [
-            build_listener(listen, config, self.engine.decide, lambda: self.verifier) for listen in config.listen
+        self.listeners: list[Listener] = [
+            *self.outcomes.listeners,  # opened first and closed last: the last steps have outcomes too
+            *(build_listener(listen, config, self.engine.decide, lambda: self.verifier) for listen in config.listen),
         ]
         self.draining = False
         self._parts = ExitStack()
@@ -110,7 +116,7 @@ class Server:
             self._parts.callback(listener.stop, GRACE_S)
             LOG.info("listening on %s", listener.address)
         if self.config.probes:
-            probe = ProbeServer(self.config.probes, self.readiness)
+            probe = ProbeServer(self.config.probes, self.readiness, Telemetry(self.observe).exposition)
             probe.start()
             self._parts.callback(probe.stop)
             LOG.info("probes on %s", probe.address)
@@ -137,13 +143,14 @@ class Server:
 
     def readiness(self) -> Readiness:
         """Whether proxies should ask this replica, and what an operator should know."""
-        now = assembly.clock()
-        failing = self._policy_files.failing_since
-        stale = failing is not None and now - failing > self.policy.current.max_policy_age
+        policy = policy_state(self.policy, self._policy_files, assembly.clock())
         detail: dict[str, object] = {
-            "policy_digest": self.policy.current.digest,
-            "policy_reload": "failing" if failing is not None else "ok",
-            "policy_stale": stale,
+            "policy_digest": policy.digest,
+            "policy_reload": "failing" if policy.failing else "ok",
+            "policy_age": round(policy.age_s, 1),
+            "policy_mode": policy.mode,
+            "policy_held_back": list(policy.held_back),
+            "policy_stale": policy.stale,
             "bundles": "failing" if self._bundle_files.failing_since is not None else "ok",
             "tls": "failing" if any(_tls_error(listener) for listener in self.listeners) else "ok",
             "state": self._state(),
@@ -151,6 +158,19 @@ class Server:
             "draining": self.draining,
         }
         return Readiness(not self.draining, detail)
+
+    def observe(self) -> Observed:
+        """What metrics tell."""
+        ports = self.engine.ports
+        return Observed(
+            decisions=tuple(ports.tally.totals()),
+            policy=policy_state(self.policy, self._policy_files, assembly.clock()),
+            contained=len(ports.contained),
+            audit_dropped=self.audit.dropped + self.audit.failed,
+            encoder_faults=ports.encoder.faults,
+            draining=self.draining,
+            outcomes=self.outcomes.counts,
+        )
 
     def _state(self) -> str:
         try:
@@ -165,6 +185,8 @@ class Server:
             self._wake.clear()
             try:
                 self.engine.tick()
+                seen = policy_state(self.policy, self._policy_files, assembly.clock())
+                self.policy.refuses = seen.stale and self.policy.current.text.defaults.when_stale == "deny"
             except Exception as error:
                 LOG.error("a tick failed: cause=%s", type(error).__name__, exc_info=LOG.isEnabledFor(logging.DEBUG))  # noqa: TRY400 - a traceback only for whoever debugs
 
@@ -176,6 +198,9 @@ class Server:
     def _policy_reloaded(self, outcome: ReloadOutcome) -> None:
         # The digest of the compiled policy, which records, metadata and readiness show, and not that of its files.
         self._reloaded("policy", outcome._replace(digest=self.policy.current.digest) if outcome.ok else outcome)
+        if outcome.ok and not outcome.unchanged:
+            tell_policy(self.policy)
+            outcomes_door.tell_outcomes(self.config, self.policy.current)
 
     def _reloaded(self, what: str, outcome: ReloadOutcome) -> None:
         if not self._started:  # a faulty first policy is an error of the start, told by whoever starts
@@ -204,21 +229,6 @@ def _sink(config: Config) -> JsonLinesSink | NullSink:
         return JsonLinesSink(config.audit.file)
     except OSError as error:
         raise ConfigError([Fault(config.audit.file, 0, "audit.file", error.strerror or "cannot be opened")]) from None
-
-
-def _warn(config: Config) -> None:
-    """Say loudly what this configuration does not check."""
-    if not config.trust.domains:
-        LOG.warning(
-            "trust.domains is not set: source.principal is believed as Envoy sends it, certificates are not validated"
-        )
-    for listen in config.listen:
-        if listen.insecure_plaintext:
-            LOG.warning("%s is open to everybody who reaches it (insecure_plaintext)", listen.address)
-    if config.state == "memory" and config.replicas > 1:
-        LOG.warning("state: memory is not shared: %d replicas each count for themselves", config.replicas)
-    if not config.audit.file:
-        LOG.warning("audit.file is not set: decisions leave no record")
 
 
 def run(config: Config) -> None:

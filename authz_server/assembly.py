@@ -10,17 +10,21 @@ from typing import Final
 
 from authz_server.config import Config
 from authz_server.engine import Engine, Ports, Trust
+from authz_server.engine.ports import Seal
+from authz_server.engine.tally import Tally
 from authz_server.envoy.credentials import CredentialSource
 from authz_server.envoy.decode import Decoder, DecodeSettings
 from authz_server.envoy.encode import Encoder, EncodeSettings
 from authz_server.errors import ConfigError, Fault
+from authz_server.holder import ENVIRONMENT_FOLDER, PolicyHolder
 from authz_server.identity.authenticate import Authenticator, TrustSettings, XfccSettings
 from authz_server.identity.caller import build_caller_settings
 from authz_server.identity.svid import SvidVerifier, TrustBundle, parse_bundle
 from authz_server.keyhash import MAX_SECRET_BYTES, KeyedHash
 from authz_server.model import Entity
-from authz_server.policy.compiler import Snapshot, compile_policy
+from authz_server.policy.envelopes import Meter
 from authz_server.record import DecisionEvent
+from authz_server.sources.files import read_directory
 from authz_server.spiffe import compile_spiffe_pattern
 from authz_server.state.base import Store
 from authz_server.state.containment import ContainedSet
@@ -178,33 +182,22 @@ def build_store(config: Config, keyed: KeyedHash) -> Store:
         raise ConfigError([Fault("configuration", 0, "state", str(error).removeprefix("state: "))]) from None
 
 
-class PolicyHolder:
-    """The snapshot in force: read by every batch, replaced as a whole.
+def build_holder(config: Config, keyed: KeyedHash) -> PolicyHolder:
+    """Where the policy in force is kept."""
+    return PolicyHolder(keyed, config.shared_sources, clock)
 
-    Attributes:
-        current: the snapshot; there is none before the first `publish`.
+
+def read_policy(config: Config) -> Mapping[str, bytes]:
+    """The files of the configured policy, and its environment file under `env/`.
+
+    Raises:
+        PolicyError: they cannot be read as of one moment.
+        ConfigError: the environment file cannot be read.
     """
-
-    current: Snapshot
-
-    def __init__(self, keyed: KeyedHash, shared_sources: tuple[str, ...]) -> None:
-        self._keyed = keyed
-        self._shared_sources = shared_sources
-
-    def compile(self, files: Mapping[str, bytes]) -> Snapshot:
-        """Compile aside, warmed with what the snapshot in force was asked for.
-
-        Raises:
-            PolicyError: with every fault.
-        """
-        snapshot = compile_policy(files, self._keyed, self._shared_sources)
-        if hasattr(self, "current"):
-            snapshot.warm_like(self.current)
-        return snapshot
-
-    def publish(self, snapshot: Snapshot) -> None:
-        """Decide by this snapshot from the next batch on."""
-        self.current = snapshot
+    files = dict(read_directory(config.policies))
+    if config.environment is not None:
+        files[f"{ENVIRONMENT_FOLDER}{config.environment.name}"] = read_file(config.environment, "environment")
+    return files
 
 
 def build_engine(
@@ -216,6 +209,7 @@ def build_engine(
     *,
     verifier: SvidVerifier | None,
     wake: Callable[[], None] = lambda: None,
+    seal: Seal | None = None,
 ) -> Engine:
     """The engine of the configuration.
 
@@ -237,6 +231,9 @@ def build_engine(
         new_id=new_id,
         submit=submit,
         wake=wake,
+        tally=Tally(),
         replicas=config.replicas,
+        meter=Meter(config.replicas),
+        seal=seal,
     )
     return Engine(ports, build_trust(config, verifier))

@@ -33,14 +33,19 @@ def build_listener(
     Raises:
         ConfigError: the entry cannot be used.
     """
-    door = _door(listen, verifier)
+    door = build_door(listen, verifier)
     limits = ListenerLimits(max_message=assembly.max_message(config))
     if listen.server == "grpcio" or door.tls is not None or NativeListener is None:
         return GrpcioListener(door, decide, DENIED_503, limits=limits)
     return NativeListener(door, decide, DENIED_503, limits=limits, threads=config.threads)
 
 
-def _door(listen: Listen, verifier: Callable[[], SvidVerifier | None]) -> Door:
+def build_door(listen: Listen, verifier: Callable[[], SvidVerifier | None]) -> Door:
+    """Whom an entry admits.
+
+    Raises:
+        ConfigError: its caller secrets cannot be read.
+    """
     tls = None
     if listen.tls is not None:
         tls = ServerTls(

@@ -12,8 +12,10 @@ from authz_server.envoy.text import read_check_request
 from authz_server.errors import ConfigError, DecodeError, Fault
 from authz_server.keyhash import KeyedHash
 from authz_server.model import Call, Caller, CallerKind
-from authz_server.policy.compiler import Snapshot, compile_policy
+from authz_server.policy.compiler import compile_policy
+from authz_server.policy.snapshot import Snapshot
 from authz_server.record import DecisionEvent
+from authz_server.rehearsal import rehearse
 from authz_server.sources.files import read_directory
 from authz_server.state.memory import MemoryStore
 from authz_server.verdict import Decision
@@ -26,20 +28,43 @@ class LintReport(NamedTuple):
     summary: str
 
 
-def lint_policy(directory: Path) -> LintReport:
-    """Compile a policy directory.
+def compile_directory(directory: Path, environment: Path | None = None) -> Snapshot:
+    """Compile a policy directory with its environment file.
+
+    Raises:
+        PolicyError: with every fault, of the platform's files and of all teams.
+        ConfigError: the environment file cannot be read.
+    """
+    adapted = None if environment is None else (str(environment), assembly.read_file(environment, "--env"))
+    # No step is decided here, so any secret does: `enforce` shares do not show.
+    return compile_policy(read_directory(directory), KeyedHash(bytes(16)), (), adapted)
+
+
+def lint_policy(directory: Path, environment: Path | None = None) -> LintReport:
+    """Compile a policy directory and try it on built-in requests.
 
     Raises:
         PolicyError: with every fault.
+        ConfigError: the environment file cannot be read.
     """
-    # No step is decided here, so any secret does: `enforce` shares do not show.
-    snapshot = compile_policy(read_directory(directory), KeyedHash(bytes(16)))
-    return LintReport(snapshot.warnings, _summary(snapshot))
+    snapshot = compile_directory(directory, environment)
+    now = assembly.clock()
+    warnings = [*snapshot.warnings, *rehearse(snapshot, now), *_ended(snapshot, now)]
+    return LintReport(tuple(warnings), _summary(snapshot, len(warnings)))
 
 
-def _summary(snapshot: Snapshot) -> str:
+def _ended(snapshot: Snapshot, now: float) -> list[Fault]:
+    """Exceptions whose time is over: they lift nothing any more and can be taken out."""
+    return [
+        entry.where.fault("this exception has expired; take it out", "expires")
+        for entry in snapshot.text.exceptions
+        if 0 < entry.expires <= now
+    ]
+
+
+def _summary(snapshot: Snapshot, warnings: int) -> str:
     rules, actions = len(snapshot.rules.rules), len(snapshot.catalogue.actions)
-    return f"ok: {rules} rules, {actions} actions, {len(snapshot.warnings)} warnings, digest {snapshot.digest}"
+    return f"ok: {rules} rules, {actions} actions, {warnings} warnings, digest {snapshot.digest}"
 
 
 def check_request(config: Config, data: bytes, console: Console, *, as_json: bool) -> bool:
@@ -64,8 +89,8 @@ def check_request(config: Config, data: bytes, console: Console, *, as_json: boo
         message = f"{error.code}: expected envoy.service.auth.v3.CheckRequest, binary or as JSON"
         raise ConfigError([Fault("request", 0, "", message)]) from None
     keyed = assembly.build_keyed_hash(config)
-    policy = assembly.PolicyHolder(keyed, config.shared_sources)
-    policy.publish(policy.compile(read_directory(config.policies)))
+    policy = assembly.build_holder(config, keyed)
+    policy.publish(policy.compile(assembly.read_policy(config)))
     verifier = assembly.build_verifier(config)
     events: list[DecisionEvent] = []
     engine = assembly.build_engine(

@@ -86,7 +86,7 @@ class Principal(NamedTuple):
     service_account: str
     """Behind `/sa/` of an Istio-shaped ID, else `""`."""
     authenticated_by: str
-    """`certificate`, `principal` or `xfcc`."""
+    """`certificate`, `principal`, `xfcc`, or `legacy` for a caller that the policy knows by where and how it calls."""
 
 
 class Absent(NamedTuple):
@@ -104,6 +104,37 @@ ABSENT = Absent()
 
 
 Identity = Principal | Absent | Invalid
+
+
+class Task(NamedTuple):
+    """Declared work under which a step is made: proved by a verified task token that is bound to the caller."""
+
+    template: str
+    """The name of its entry in the policy's `tasks`."""
+    id: str
+    issuer: str
+    """Who opened it: a SPIFFE ID or `group:<name>`."""
+    agent: str
+    """The SPIFFE ID it is bound to."""
+    originator: str
+    """On whose behalf, as the issuer said; the issuer itself where it said nothing."""
+    depth: int
+    """Delegations between the issuer and this caller."""
+    expires: int
+    """Unix time in seconds."""
+    actions: tuple[str, ...] = ()
+    """Patterns of action names narrower than the template's; empty for the template's own."""
+
+
+class Outcome(NamedTuple):
+    """What the destination answered to a step that was allowed."""
+
+    status: int
+    """HTTP status; 0 when there was no answer."""
+    bytes: int
+    """Of the answer's body."""
+    failed: bool
+    """The destination could not be reached or broke off."""
 
 
 class CallerKind(StrEnum):

@@ -1,39 +1,69 @@
 """The decision point: a decoded, authenticated step and a policy snapshot in, a verdict out. Pure.
 
 `begin` decides everything that needs no reading, and says what must be measured; `conclude` adds the rules that read signals.
-The order of one decision: identity, containment, catalogue, rules. Deny overrides: quarantine, deny, throttle, and last the
-grants, without which the step is denied. Order of rules means nothing.
+The order of one decision: identity, containment, catalogue and task, rules. Deny overrides: quarantine, deny, throttle,
+challenge, and last the grants, without which the step is denied. Order of rules means nothing.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Final, NamedTuple
 
-from authz_server.combine import combine, containment_entities
-from authz_server.content.json_strict import is_json, parse_json
-from authz_server.errors import DecodeError
-from authz_server.model import Absent, BodyState, Invalid, Principal, Request
-from authz_server.policy.compiler import Snapshot
+from authz_server.combine import allow_within, combine, matched_rules
+from authz_server.contain import containment_entities
+from authz_server.model import Absent, Invalid, Principal, Request, Task
+from authz_server.policy.aftermath import additions, after_answer, expected, given_back
+from authz_server.policy.callers import contained_by
+from authz_server.policy.catalogue import UNCLASSIFIED_CODES
+from authz_server.policy.document import read_document
+from authz_server.policy.envelopes import Envelope
 from authz_server.policy.evaluate import Findings
-from authz_server.policy.facts import Step
-from authz_server.policy.rule import key_of
+from authz_server.policy.reporters import REPORTERS
 from authz_server.policy.ruletable import Candidates
+from authz_server.policy.selector import key_of
+from authz_server.policy.snapshot import Snapshot
+from authz_server.policy.step import Step
+from authz_server.readings import take_readings
 from authz_server.signals import Hit, Readings
-from authz_server.verdict import Decision, Reason, Verdict
+from authz_server.verdict import Decision, Injected, Reason, Verdict
+
+
+class Circumstances(NamedTuple):
+    """What is known about a step besides its request and its caller."""
+
+    task: Task | Invalid | None = None
+    """As its token says; Invalid for a token that does not hold, which denies."""
+    reporter: str = ""
+    """The proxy that asks, where it speaks for one workload only; `""` for a gateway."""
+    approved: frozenset[str] = frozenset()
+    """Names of the rules whose challenge an approval lifts for this step."""
+    admits: Callable[[Envelope, float], bool] | None = None
+    """Takes one step out of an envelope at a time; without it there are no envelopes."""
+    injects: bool = True
+    """Whether credentials for destinations can be made here; without it a step that needs one is denied."""
+
+
+NOTHING_MORE: Final = Circumstances()
 
 
 class Pending(NamedTuple):
     """A step that is not decided until its signals are read."""
 
+    snapshot: Snapshot
     step: Step
     candidates: Candidates
     early: Findings
     hits: tuple[Hit, ...]
+    injects: bool = True
 
 
 class Decided(NamedTuple):
-    """A decided step, and what is still to be measured of it."""
+    """A decided step, and what it teaches."""
 
     verdict: Verdict
     hits: tuple[Hit, ...] = ()
+    """What is still to be measured of it."""
+    expected: tuple[Hit, ...] = ()
+    """What its outcome will feed, see `Snapshot.learned`."""
 
 
 def refuse_identity(identity: Invalid) -> Verdict:
@@ -41,38 +71,71 @@ def refuse_identity(identity: Invalid) -> Verdict:
     return Verdict(Decision.DENY, Reason.UNAUTHENTICATED, detail=identity.reason)
 
 
-def refuse_contained(principal: Principal, rule: str) -> Verdict:
+def refuse_contained(principal: Principal | None, rule: str, detail: str = "contained") -> Verdict:
     """The verdict on a contained caller."""
-    return Verdict(Decision.QUARANTINE, Reason.CONTAINED, rule=rule, principal=principal.id, detail="contained")
+    name = principal.id if principal is not None else ""
+    return Verdict(Decision.QUARANTINE, Reason.CONTAINED, rule=rule, principal=name, detail=detail)
 
 
-def begin(snapshot: Snapshot, request: Request, identity: Principal | Absent, now: float) -> Decided | Pending:
+def in_shadow(verdict: Verdict) -> Verdict:
+    """What shadow mode makes of a verdict: recorded and not enforced, unless the caller is contained already."""
+    if verdict.reason is Reason.CONTAINED and verdict.detail:
+        return verdict
+    return verdict._replace(shadow=True, contain=())
+
+
+def begin(
+    snapshot: Snapshot,
+    request: Request,
+    identity: Principal | Absent,
+    now: float,
+    circumstances: Circumstances = NOTHING_MORE,
+) -> Decided | Pending:
     """Decide what needs no reading.
 
     Args:
         snapshot: the policy.
         request: decoded and canonical.
-        identity: valid or absent; an invalid one never gets here.
+        identity: valid or absent, of a legacy caller too; an invalid one never gets here.
         now: Unix time in seconds.
+        circumstances: task, reporter, approvals and envelopes.
     """
     principal = identity if isinstance(identity, Principal) else None
     classified = snapshot.catalogue.classify(request)
     step = Step(request, principal, classified.action, classified.captures, now)
-    if classified.refused:
-        return Decided(_refuse(step, Reason.NO_MATCH, classified.refused))
-    if classified.action.body:
-        fault = _read_body(step)
-        if fault:
-            return Decided(_refuse(step, Reason.DECODE_ERROR, fault))
+    step.rpc = classified.rpc
+    task, step.reporter, step.approved = circumstances[:3]
+    step.task = task if isinstance(task, Task) else None
+    if snapshot.contained and contained_by(snapshot.contained, step) is not None:
+        return Decided(refuse_contained(step.principal, "declared"))
+    refused = _refusal(snapshot, step, classified.refused, task)
     candidates = snapshot.rules.candidates(key_of(step))
+    if refused is not None:
+        # It counts like any refused step: probing is not to be for nothing.
+        pending = Pending(snapshot, step, candidates, candidates.early.fixed, candidates.hits(step))
+        return _teach(pending, refused, ())
     early = candidates.early.evaluate(step)
-    hits = candidates.hits(step)
+    if candidates.envelopes and circumstances.admits is not None:
+        for envelope in candidates.envelopes:
+            if envelope.selector.holds_dynamically(step) and circumstances.admits(envelope, now):
+                pending = Pending(snapshot, step, candidates, early, (), circumstances.injects)
+                return _enveloped(pending, envelope)
+    pending = Pending(snapshot, step, candidates, early, candidates.hits(step), circumstances.injects)
     if candidates.later.rules:
-        return Pending(step, candidates, early, hits)
-    return Decided(combine(step, candidates, (early,)), hits)
+        return pending
+    return _teach(pending, _finish(pending, combine(step, candidates, (early,))), (early,))
 
 
-def conclude(pending: Pending, readings: Readings, replicas: int = 1) -> Verdict:
+def _enveloped(pending: Pending, envelope: Envelope) -> Decided:
+    """Decide a step within an envelope. It feeds the scores of the rules that match and nothing else, unless it is refused."""
+    step, early = pending.step, pending.early
+    verdict = _finish(pending, allow_within(step, early, envelope.name))
+    if verdict.decision is not Decision.ALLOW:
+        return _teach(pending._replace(hits=pending.candidates.hits(step)), verdict, (early,))
+    return Decided(verdict, additions(pending.candidates, step, matched_rules((early,))))
+
+
+def conclude(pending: Pending, readings: Readings, replicas: int = 1) -> Decided:
     """Add the rules that read signals, and combine.
 
     Args:
@@ -80,18 +143,47 @@ def conclude(pending: Pending, readings: Readings, replicas: int = 1) -> Verdict
         readings: parallel to `pending.hits`; `degraded` when they come from this replica alone.
         replicas: by how many a degraded count is multiplied, as each replica sees its share only.
     """
-    step = pending.step
-    candidates = pending.candidates
-    if readings.contained and step.principal is not None:
-        return refuse_contained(step.principal, "stored")
-    values = step.readings
-    for hit, value in zip(pending.hits, readings.values, strict=True):
-        scaled = value * replicas if readings.degraded and hit.signal.kind == "count" else value
-        name = hit.signal.name
-        if scaled > values.get(name, -1):
-            values[name] = scaled
+    snapshot, step, candidates, early = pending[:4]
+    if readings.contained:
+        return Decided(refuse_contained(step.principal, "stored"), withdrawn(pending, readings))
+    take_readings(step, candidates, pending.hits, readings, replicas)
+    if step.task is not None:
+        step.within_budget = snapshot.tasks.is_within_budget(step)
     late = candidates.later.evaluate_degraded(step) if readings.degraded else candidates.later.evaluate(step)
-    return combine(step, candidates, (pending.early, late), degraded=readings.degraded)
+    verdict = combine(step, candidates, (early, late), degraded=readings.degraded)
+    if candidates.scores:
+        told = [step.readings.get(name, 0) for name in candidates.scores if not name.startswith(REPORTERS)]
+        verdict = verdict._replace(risk=max(told, default=0))
+    return _teach(pending, _finish(pending, verdict), (early, late), readings)
+
+
+def withdrawn(pending: Pending, readings: Readings) -> tuple[Hit, ...]:
+    """What returns to the budgets when a step that was measured is not allowed after all.
+
+    Nothing without the store: what this replica alone has reserved must not be given back to the others.
+    """
+    if readings.degraded or readings.repeated:
+        return ()
+    return given_back(pending.hits, readings.values)
+
+
+def _refusal(snapshot: Snapshot, step: Step, refused: str, task: Task | Invalid | None) -> Verdict | None:
+    """Why no rule is asked: the catalogue, the task or the body. A task that does not hold is none of the step's."""
+    if refused:
+        step.task = None
+        reason = Reason.NO_MATCH if refused in UNCLASSIFIED_CODES else Reason.DECODE_ERROR
+        return _refuse(step, reason, refused)
+    if task is not None:
+        fault = task.reason if isinstance(task, Invalid) else snapshot.tasks.fault_of(task, step.principal, step.now)
+        if fault:
+            step.task = None
+            return _refuse(step, Reason.TASK_MISMATCH, fault)
+        step.covers = snapshot.tasks.covers(step)
+    if step.action.body:
+        fault = read_document(step)
+        if fault:
+            return _refuse(step, Reason.DECODE_ERROR, fault)
+    return None
 
 
 def _refuse(step: Step, reason: Reason, detail: str) -> Verdict:
@@ -104,26 +196,53 @@ def _refuse(step: Step, reason: Reason, detail: str) -> Verdict:
     )
 
 
-def _read_body(step: Step) -> str:
-    """Parse the body that the action reads; `""`, or a stable code why it cannot be relied on."""
-    request = step.request
-    if request.body_state is not BodyState.COMPLETE:
-        return f"body_{request.body_state.value}"
-    if not is_json(request.headers):
-        return "body_not_json"
-    try:
-        step.document = parse_json(request.body)
-    except DecodeError as error:
-        return error.code
-    return ""
+def _finish(pending: Pending, verdict: Verdict) -> Verdict:
+    """Add what goes along with an allowed step; without what it needs it is not allowed."""
+    snapshot = pending.snapshot
+    if not snapshot.injections or verdict.decision is not Decision.ALLOW:
+        return verdict
+    found = snapshot.injected(pending.step)
+    if found and not pending.injects:
+        return verdict._replace(
+            decision=Decision.DENY, reason=Reason.INTERNAL_ERROR, rule="", detail="injection_unavailable"
+        )
+    return verdict._replace(
+        inject=tuple(Injected(each.header, each.audience, each.ttl_s) for each in found),
+        strip=tuple(dict.fromkeys(name for each in found for name in each.strip)),
+    )
+
+
+def _teach(
+    pending: Pending, verdict: Verdict, parts: tuple[Findings, ...], readings: Readings | None = None
+) -> Decided:
+    """Put the decision together with what it teaches; with `readings` the hits were measured already."""
+    step, candidates, decision = pending.step, pending.candidates, verdict.decision
+    allowed = decision is Decision.ALLOW
+    reserved = readings is not None
+    after = after_answer(candidates, step, decision, reserved=reserved) if candidates.after else ()
+    after += additions(candidates, step, matched_rules(parts))
+    if readings is None:
+        after = _measured(pending.hits) + after
+    elif not allowed:
+        after += withdrawn(pending, readings)
+    return Decided(verdict, after, expected(candidates, step) if allowed and candidates.outcomes else ())
+
+
+def _measured(hits: tuple[Hit, ...]) -> tuple[Hit, ...]:
+    """The hits of a step that nobody reads: what only reads is left out, and budgets, which the answer reserves."""
+    return tuple([hit for hit in hits if hit.amount and hit.signal.kind != "budget"]) if hits else hits
 
 
 __all__ = [
+    "NOTHING_MORE",
+    "Circumstances",
     "Decided",
     "Pending",
     "begin",
     "conclude",
     "containment_entities",
+    "in_shadow",
     "refuse_contained",
     "refuse_identity",
+    "withdrawn",
 ]

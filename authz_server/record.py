@@ -6,6 +6,7 @@ No header, body, query, credential or token is in it: a path and identities are,
 from typing import Any, NamedTuple
 
 from authz_server.model import Caller, Request
+from authz_server.signals import Hit
 from authz_server.verdict import Match, Verdict
 
 
@@ -21,6 +22,8 @@ class DecisionEvent(NamedTuple):
     verdict: Verdict
     micros: int
     """From the start of the batch to the answer."""
+    expected: tuple[Hit, ...] = ()
+    """What the outcome will feed; not part of the record."""
 
 
 def build(event: DecisionEvent) -> dict[str, Any]:
@@ -50,6 +53,10 @@ def build(event: DecisionEvent) -> dict[str, Any]:
         "contained": [
             {"scope": each.entity.type, "until": round(each.until, 3), "rule": each.rule} for each in verdict.contain
         ],
+        "excepted": [{"rule": each.rule, "exception": each.exception} for each in verdict.excepted],
+        "demands": [each._asdict() for each in verdict.demands],
+        "task": verdict.task,
+        "risk": verdict.risk,
         "alert": verdict.alert,
         "tags": list(verdict.tags),
         "degraded": verdict.degraded,

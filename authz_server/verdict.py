@@ -92,6 +92,39 @@ class Reading(NamedTuple):
     threshold: int | None
 
 
+class Excepted(NamedTuple):
+    """A rule that would have matched, and the exception that lifted it."""
+
+    rule: str
+    exception: str
+
+
+class Demand(NamedTuple):
+    """What one challenging rule asks for."""
+
+    rule: str
+    approvers: tuple[str, ...] = ()
+    """Groups; empty when no approval lifts the challenge."""
+    binds: str = ""
+    """`arguments` or `action`: what an approval is for."""
+    uses: int = 0
+    expires_s: int = 0
+    acr: str = ""
+    """The authentication context class that is asked for (RFC 9470)."""
+    max_age_s: int = 0
+    """Seconds since the authentication; 0 for any age."""
+    steps_up: bool = False
+    """Whether a stronger or fresher authentication is asked for."""
+
+
+class Injected(NamedTuple):
+    """A credential for the destination that goes along with an allowed step."""
+
+    header: str
+    audience: str
+    ttl_s: int
+
+
 class Verdict(NamedTuple):
     """Decision, reasons, obligations and advice for one step."""
 
@@ -125,3 +158,12 @@ class Verdict(NamedTuple):
     """The server runs in shadow mode: the caller is answered allow, the rest of the verdict is what it would have been."""
     degraded: bool = False
     """Some reading came from this replica alone."""
+    demands: tuple[Demand, ...] = ()
+    """challenge: all that has to be satisfied."""
+    excepted: tuple[Excepted, ...] = ()
+    inject: tuple[Injected, ...] = ()
+    """allow: what goes along to the destination."""
+    strip: tuple[str, ...] = ()
+    """allow: lower-case names of headers that do not."""
+    task: str = ""
+    """The task's template, or `""`."""

@@ -21,6 +21,7 @@ from authz_server.audit.queue import AuditQueue
 from authz_server.audit.sinks import JsonLinesSink
 from authz_server.config import load_config
 from authz_server.envoy.encode import DENIED_503
+from authz_server.holder import PolicyHolder
 from authz_server.listeners.doors import Door
 from authz_server.listeners.native import NativeListener
 from bench import site
@@ -49,7 +50,7 @@ def ours(address, policy, state, ca, audit):
     text = f"state: {state}\ntrust: {{domains: [{{name: corp.example, bundle: {ca}}}]}}\n".encode()
     config = load_config("bench.yaml", text, {})
     keyed = assembly.build_keyed_hash(config)
-    holder = assembly.PolicyHolder(keyed, ())
+    holder = PolicyHolder(keyed, (), assembly.clock)
     holder.publish(holder.compile({"bench.yaml": policy.encode()}))
     submit = deque(maxlen=1).append
     if audit:

@@ -45,7 +45,7 @@ class Stages:
         self.flags = pdp.containment_entities(self.principal, self.request)
         self.pending = pdp.begin(self.stateful, self.request, self.principal, NOW)
         self.readings = Readings(tuple(1 for _ in self.pending.hits))
-        self.verdict = pdp.conclude(self.pending, self.readings)
+        self.verdict = pdp.conclude(self.pending, self.readings).verdict
         self.fingerprints = itertools.count()
 
     def build_authenticator(self):
@@ -116,7 +116,7 @@ def test_apply_valkey(benchmark, stages, batch):
 
 def test_conclude(benchmark, stages):
     """Six rules that read signals, and the combination."""
-    assert benchmark(pdp.conclude, stages.pending, stages.readings).rule == "agents-work"
+    assert benchmark(pdp.conclude, stages.pending, stages.readings).verdict.rule == "agents-work"
 
 
 def test_encode(benchmark, stages):

@@ -2,10 +2,14 @@
 
 import json
 from http.server import BaseHTTPRequestHandler
+from urllib.parse import parse_qs, urlsplit
 
 
 class Echo(BaseHTTPRequestHandler):
-    """Answers with what reached it: every header line, the path and the size of the body."""
+    """Answers with what reached it: every header line, the path and the size of the body.
+
+    `?answer=404` asks for that status, `?answer=0` for a connection that breaks off before the answer.
+    """
 
     protocol_version = "HTTP/1.1"
 
@@ -13,7 +17,11 @@ class Echo(BaseHTTPRequestHandler):
         size = self._drain_chunks() if self.headers.get("transfer-encoding") else self._drain()
         seen = {"path": self.path, "headers": [[n.lower(), v] for n, v in self.headers.items()], "size": size}
         body = json.dumps(seen).encode()
-        self.send_response(200)
+        status = int(parse_qs(urlsplit(self.path).query).get("answer", ["200"])[0])
+        if status == 0:
+            self.close_connection = True
+            return
+        self.send_response(status)
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(body)))
         self.end_headers()

@@ -13,18 +13,25 @@ from tests.site_pki import SERVER
 MAX_BODY = 65_536
 """What the configuration says at two places: where Envoy cuts bodies, and that the server knows."""
 TLS = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3"
-METADATA = ("decision", "detail", "policy_digest", "rule")
+METADATA = ("decision", "detail", "join", "policy_digest", "rule")
 """Dynamic metadata in the access log, beside what the demonstration logs."""
 
 
 def envoy_document(
-    values: Mapping[str, object], endpoints: Sequence[str], tls: str, lenient_port: int, token: str = ""
+    values: Mapping[str, object],
+    endpoints: Sequence[str],
+    logs: Sequence[str],
+    tls: str,
+    lenient_port: int,
+    *,
+    token: str = "",
 ) -> Any:
     """Build the configuration.
 
     Args:
         values: fills the `${…}` of the demonstration's file.
         endpoints: of authz-server, each `unix:PATH` or `HOST:PORT`; TCP ones are asked over mTLS, or with the token.
+        logs: where it takes access logs, in the same forms.
         tls: directory of the certificates.
         lenient_port: of the second listener, where certificates are optional and nothing is normalised.
         token: the caller secret, sent in plaintext.
@@ -39,12 +46,16 @@ def envoy_document(
     # (source/common/http/utility.cc, convertCoreToRouteRetryPolicy), so it grows with the timeout.
     service = ext_authz(strict)["grpc_service"]
     service["timeout"] = service["retry_policy"]["retry_back_off"]["max_interval"] = "5s"
-    cluster = document["static_resources"]["clusters"][1]
+    _, cluster, outcomes = document["static_resources"]["clusters"]
     _change_cluster(cluster, endpoints)
+    _point(outcomes, logs)
+    reports = outcome_log(strict)
+    reports["buffer_flush_interval"] = "0.05s"
     if token:
         _send_token(service, cluster, token)
+        reports["grpc_service"]["initial_metadata"] = service["initial_metadata"]
     elif not endpoints[0].startswith("unix:"):
-        cluster["transport_socket"] = _mutual_tls(tls)
+        cluster["transport_socket"] = outcomes["transport_socket"] = _mutual_tls(tls)
     document["static_resources"]["listeners"].append(_lenient(strict, tls, lenient_port))
     return document
 
@@ -64,6 +75,11 @@ def log_format(listener: Any) -> Any:
     return manager(listener)["access_log"][0]["typed_config"]["log_format"]["json_format"]
 
 
+def outcome_log(listener: Any) -> Any:
+    """Give where a listener reports outcomes."""
+    return manager(listener)["access_log"][1]["typed_config"]["common_config"]
+
+
 def _lenient(strict: Any, tls: str, port: int) -> Any:
     listener = copy.deepcopy(strict)
     listener["name"] = "lenient"
@@ -77,17 +93,34 @@ def _lenient(strict: Any, tls: str, port: int) -> Any:
     http["path_with_escaped_slashes_action"] = "KEEP_UNCHANGED"
     http["common_http_protocol_options"]["headers_with_underscores_action"] = "ALLOW"
     http["upgrade_configs"] = [{"upgrade_type": "websocket"}]
+    (host,) = http["route_config"]["virtual_hosts"]
+    host["routes"].insert(0, _unchecked(host["routes"][0]))
     return listener
+
+
+def _unchecked(route: Any) -> Any:
+    """A route without the filter, as an operator makes it by mistake."""
+    off = {"@type": "type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute", "disabled": True}
+    return {
+        **copy.deepcopy(route),
+        "name": "unchecked",
+        "match": {"prefix": "/unchecked/"},
+        "typed_per_filter_config": {"envoy.filters.http.ext_authz": off},
+    }
 
 
 def _change_cluster(cluster: Any, endpoints: Sequence[str]) -> None:
     assert cluster["name"] == "authz"
-    cluster["load_assignment"]["endpoints"] = [
-        {"lb_endpoints": [{"endpoint": {"address": _address(endpoint)}} for endpoint in endpoints]}
-    ]
+    _point(cluster, endpoints)
     # Faster than in production, and as strict: two failures in a row.
     cluster["connect_timeout"] = "2s"
     cluster["health_checks"][0].update(timeout="2s", interval="0.2s", no_traffic_interval="0.2s")
+
+
+def _point(cluster: Any, endpoints: Sequence[str]) -> None:
+    cluster["load_assignment"]["endpoints"] = [
+        {"lb_endpoints": [{"endpoint": {"address": _address(endpoint)}} for endpoint in endpoints]}
+    ]
 
 
 def _mutual_tls(tls: str) -> Any:

@@ -201,8 +201,9 @@ def _start(servers: Servers, found: Site) -> None:
         "access_log": servers.directory / "access.ndjson",
     }
     endpoints = [replica.address for replica in found.replicas]
+    logs = [replica.logs for replica in found.replicas]
     token = found.token if found.replicas[0].door == "token" else ""
-    document = envoy_document(values, endpoints, str(found.pki.directory), found.lenient_port, token)
+    document = envoy_document(values, endpoints, logs, str(found.pki.directory), found.lenient_port, token=token)
     config = servers.directory / "envoy.yaml"
     config.write_text(yaml.safe_dump(document), encoding="utf-8")
     for replica in found.replicas:

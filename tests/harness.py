@@ -5,6 +5,7 @@ import itertools
 from envoy.service.auth.v3 import external_auth_pb2
 
 from authz_server.engine import Engine, Ports, Trust
+from authz_server.engine.tally import Tally
 from authz_server.envoy.credentials import CredentialSource
 from authz_server.envoy.decode import Decoder, DecodeSettings
 from authz_server.envoy.encode import Encoder, EncodeSettings
@@ -39,6 +40,8 @@ class Clock:
 class Policy:
     """A policy source that a test can replace."""
 
+    refuses = False
+
     def __init__(self, text):
         self.replace(text)
 
@@ -72,6 +75,7 @@ class Bench:
             "monotonic": self.clock,
             "new_id": lambda: f"{next(numbers):032x}",
             "submit": self.events.append,
+            "tally": Tally(),
             "wake": lambda: self.woken.append(True),
         }
         trust = Trust(

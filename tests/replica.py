@@ -1,5 +1,6 @@
 """One authz-server as its own process, with what a test may ask it directly."""
 
+import copy
 import json
 import signal
 import subprocess
@@ -32,6 +33,7 @@ class Replica:
         self.name = f"authz{number}"
         self.door = door
         self.address = f"unix:{directory}/{self.name}/s" if door == "native" else f"127.0.0.1:{free_port()}"
+        self.logs = f"unix:{directory}/{self.name}/logs" if door == "native" else f"127.0.0.1:{free_port()}"
         self.probes = f"127.0.0.1:{free_port()}"
         self.decisions = directory / f"{self.name}.ndjson"
         self.logfile = directory / f"{self.name}.log"
@@ -40,7 +42,7 @@ class Replica:
         self._servers = servers
         self._pki = pki
         trust: dict[str, Any] = {"domains": [{"name": "corp.example", "bundle": str(pki.bundle)}]}
-        listen: Any = self.address
+        more: dict[str, Any] = {}
         if door == "grpcio":
             trust["proxies"] = [EDGE]
             files = {
@@ -48,11 +50,12 @@ class Replica:
                 "key": pki.directory / "server.key",
                 "client_ca": pki.callers,
             }
-            listen = {"address": self.address, "tls": {name: str(path) for name, path in files.items()}}
+            more = {"tls": {name: str(path) for name, path in files.items()}}
         if door == "token":
-            listen = {"address": self.address, "caller_token": str(directory / "token")}
+            more = {"caller_token": str(directory / "token")}
         settings = {
-            "listen": [listen],
+            "listen": [{"address": self.address, **more}],
+            "access_logs": {"listen": [{"address": self.logs, **copy.deepcopy(more)}]},  # YAML aliases are refused
             "trust": trust,
             "probes": self.probes,
             "drain": "100ms",
@@ -111,15 +114,16 @@ class Replica:
         return [json.loads(line) for line in lines if line.endswith("\n")]
 
     @contextmanager
-    def channel(self, caller: str = EDGE, authority: str = "own") -> Iterator[grpc.Channel]:
-        """Open a channel to its listener, as Envoy would; on mTLS with an SVID of the caller."""
+    def channel(self, caller: str = EDGE, authority: str = "own", address: str = "") -> Iterator[grpc.Channel]:
+        """Open a channel to its listener, as Envoy would, or to another address; on mTLS with an SVID of the caller."""
+        address = address or self.address
         options = [("grpc.use_local_subchannel_pool", 1), ("grpc.ssl_target_name_override", SERVER_NAME)]
         if self.door != "grpcio":
-            opened = grpc.insecure_channel(self.address, options)
+            opened = grpc.insecure_channel(address, options)
         else:
             svid = self._pki.issue(caller, authority)
             credentials = grpc.ssl_channel_credentials(self._pki.bundle.read_bytes(), svid.key_pem, svid.chain_pem)
-            opened = grpc.secure_channel(self.address, credentials, options)
+            opened = grpc.secure_channel(address, credentials, options)
         with opened:
             yield opened
 

@@ -25,6 +25,12 @@ PoliciesOption = Annotated[
     Path | None,
     typer.Option("--policies", envvar="AUTHZ_POLICIES", help="Policy directory, such as a mounted ConfigMap."),
 ]
+EnvironmentOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--env", envvar="AUTHZ_ENV", help="File that adapts the policy to where it runs: vars, enforce, mode."
+    ),
+]
 LevelOption = Annotated[
     str, typer.Option("--log-level", envvar="AUTHZ_LOG_LEVEL", help="debug, info, warning or error.")
 ]

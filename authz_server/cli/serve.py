@@ -4,13 +4,14 @@ from typing import Annotated, Any
 
 import typer
 
-from authz_server.cli.common import ConfigOption, LevelOption, PoliciesOption, load, set_up_logging
+from authz_server.cli.common import ConfigOption, EnvironmentOption, LevelOption, PoliciesOption, load, set_up_logging
 
 
 def serve(
     *,
     config: ConfigOption = None,
     policies: PoliciesOption = None,
+    environment: EnvironmentOption = None,
     listen: Annotated[
         list[str] | None,
         typer.Option(
@@ -90,6 +91,7 @@ def serve(
 
     overrides: dict[str, Any] = {
         "policies": str(policies) if policies is not None else None,
+        "environment": str(environment) if environment is not None else None,
         "listen": tuple(_listen(address, insecure=insecure_plaintext) for address in listen) if listen else None,
         "state": state,
         "state_budget": state_budget,

@@ -19,6 +19,8 @@ from authz_server.config.values import (
 
 MAX_LISTENERS: Final = 8
 """One a worker and one for TLS is plenty; each costs two threads."""
+MAX_EXEMPT: Final = 256
+"""Routes without a check are health checks and the like: more than a handful is a filter in the wrong place."""
 
 
 class _Model(BaseModel):
@@ -58,6 +60,21 @@ class Listen(_Model):
         elif sum(doors) > 1:
             raise ValueError("choose one of tls, caller_token, mesh_sidecar and insecure_plaintext")
         return self
+
+
+Address = Annotated[Listen, BeforeValidator(lambda item: {"address": item} if isinstance(item, str) else item)]
+"""A mapping, or the address alone."""
+
+
+class AccessLogs(_Model):
+    """Where proxies report how allowed steps ended, for the signals that outcomes feed."""
+
+    listen: tuple[Address, ...] = Field(min_length=1, max_length=MAX_LISTENERS)
+    """Addresses of their own, beside those for checks."""
+    exempt_routes: tuple[Annotated[str, Field(min_length=1, max_length=255)], ...] = Field(
+        default=(), max_length=MAX_EXEMPT
+    )
+    """Names of Envoy's routes that are not checked on purpose."""
 
 
 class Domain(_Model):
@@ -135,18 +152,19 @@ class Audit(_Model):
 class Config(_Model):
     """The whole configuration."""
 
-    listen: tuple[
-        Annotated[Listen, BeforeValidator(lambda item: {"address": item} if isinstance(item, str) else item)], ...
-    ] = Field(
+    listen: tuple[Address, ...] = Field(
         default=(Listen(address="unix:/tmp/authz-server/check.sock"),),
         min_length=1,
         max_length=MAX_LISTENERS,
     )
+    access_logs: AccessLogs | None = None
     state: str = "memory"
     state_budget: Duration = 0.01
     replicas: int = Field(default=1, ge=1, le=1000)
     threads: int = Field(default=2, ge=1, le=16)
     policies: FilePath = Path("policies")
+    environment: FilePath | None = None
+    """The file that adapts the policy to where it runs: constants, shares of enforcement, shadow mode."""
     probes: str = ""
     """`HOST:PORT` of the HTTP probes `/healthz` and `/readyz`; `""` for none."""
     drain: Duration = 5.0

@@ -28,6 +28,8 @@ class Done(NamedTuple):
     verdict: Verdict
     hits: tuple[Hit, ...] = ()
     """What is still to be measured of it."""
+    expected: tuple[Hit, ...] = ()
+    """What its outcome will feed."""
 
 
 class Batch:
@@ -44,14 +46,27 @@ class Batch:
         self.now = ports.clock()
         self.started = ports.monotonic()
 
-    def answer(self, position: int, request: Request | None, verdict: Verdict) -> None:
-        """Encode the answer and hand the event over for its record."""
+    def answer(self, position: int, request: Request | None, verdict: Verdict, expected: tuple[Hit, ...] = ()) -> None:
+        """Encode the answer and hand the event over for its record, with what its outcome will feed."""
         ports = self._ports
         identifier = ports.new_id()
-        self.answers[position] = ports.encoder.encode(verdict, identifier, self.snapshot.digest, request)
+        snapshot = self.snapshot
+        ports.tally.add(verdict)
+        caller = self.calls[position].caller
+        join = ports.seal(identifier, caller, self.now, expected) if expected and ports.seal is not None else b""
+        self.answers[position] = ports.encoder.encode(
+            verdict, identifier, snapshot.digest, request, int(snapshot.loaded_at), join=join
+        )
         micros = int((ports.monotonic() - self.started) * 1_000_000)
         ports.submit(
             DecisionEvent(
-                identifier, self.now, self.snapshot.digest, self.calls[position].caller, request, verdict, micros
+                id=identifier,
+                time=self.now,
+                digest=snapshot.digest,
+                caller=caller,
+                request=request,
+                verdict=verdict,
+                micros=micros,
+                expected=expected,
             )
         )

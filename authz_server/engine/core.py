@@ -11,12 +11,14 @@ from typing import Final
 
 from authz_server import pdp
 from authz_server.engine.batch import Batch, Done, Waiting
+from authz_server.engine.containing import Containing
 from authz_server.engine.ports import Ports, Trust
 from authz_server.errors import DecodeError, StateUnavailableError
-from authz_server.identity.caller import check_caller
-from authz_server.model import Call, Containment, Entity, Invalid, Principal, Request
-from authz_server.pdp import Decided
-from authz_server.signals import NO_READINGS, Measurement, Readings
+from authz_server.identity.caller import check_caller, reporter_of
+from authz_server.model import ABSENT, Call, Containment, Entity, Invalid, Outcome, Principal, Request, Task
+from authz_server.pdp import NOTHING_MORE, Circumstances, Decided
+from authz_server.policy.envelopes import Meter
+from authz_server.signals import NO_READINGS, Hit, Measurement, Readings
 from authz_server.verdict import Decision, Reason, Verdict
 
 LOG: Final = logging.getLogger(__name__)
@@ -30,11 +32,12 @@ MAX_DEFERRED: Final = 4096
 MAX_CARRIED: Final = 64
 """How many of them one round trip takes along: as many as a full batch, so that nobody's wait doubles more than once. When more
 are waiting the ticker is woken."""
-MAX_WRITES: Final = 1024
-"""Containments that wait to be stored; the local set enforces them meanwhile."""
-
-
 _INTERNAL: Final = Verdict(Decision.DENY, Reason.INTERNAL_ERROR, detail="internal_error")
+_STALE: Final = Verdict(Decision.DENY, Reason.STATE_UNAVAILABLE, detail="policy_stale")
+_UNATTRIBUTED: Final = frozenset(
+    {Reason.DECODE_ERROR, Reason.UNAUTHENTICATED, Reason.DEADLINE, Reason.INTERNAL_ERROR, Reason.STATE_UNAVAILABLE}
+)
+"""Reasons of refusals that come before the caller is known."""
 _DEADLINE: Final = Verdict(Decision.DENY, Reason.DEADLINE, detail="deadline_spent")
 
 
@@ -43,16 +46,27 @@ def _log_fault(what: str, error: Exception) -> None:
     LOG.error("a step could not be %s: cause=%s", what, type(error).__name__, exc_info=LOG.isEnabledFor(logging.DEBUG))
 
 
+def _withdraw(each: Waiting, read: Readings, verdict: Verdict) -> Decided:
+    """Refuse a step that was measured already."""
+    return Decided(verdict, pdp.withdrawn(each.pending, read))
+
+
 class Engine:
     """Decides batches of calls. Threads may share it."""
 
-    __slots__ = ("_deferred", "_ports", "_writes", "trust")
+    __slots__ = ("_containing", "_deferred", "_meter", "_ports", "trust")
 
     def __init__(self, ports: Ports, trust: Trust) -> None:
         self._ports = ports
         self.trust = trust
         self._deferred: deque[Measurement] = deque(maxlen=MAX_DEFERRED)
-        self._writes: deque[Containment] = deque(maxlen=MAX_WRITES)
+        self._containing = Containing(ports)
+        self._meter = ports.meter or Meter(ports.replicas)
+
+    @property
+    def ports(self) -> Ports:
+        """Its collaborators, for those who watch them."""
+        return self._ports
 
     def decide(self, calls: Sequence[Call]) -> list[bytes]:
         """Decide a batch.
@@ -79,15 +93,32 @@ class Engine:
             begun = Done(None, _INTERNAL)
         if isinstance(begun, Waiting):
             return begun
-        self._settle(batch, begun.verdict, position, begun.request)
+        self._settle(batch, Decided(begun.verdict, begun.hits, begun.expected), position, begun.request)
         if begun.hits:
-            self._deferred.append(Measurement(begun.hits, self._fingerprint(call)))
-            if len(self._deferred) >= MAX_CARRIED:
-                self._ports.wake()
+            self._defer(Measurement(begun.hits, self._fingerprint(call)))
         return None
+
+    def _defer(self, measurement: Measurement) -> None:
+        """Leave a measurement that nobody waits for to the next round trip."""
+        self._deferred.append(measurement)
+        if len(self._deferred) >= MAX_CARRIED:
+            self._ports.wake()
+
+    def learn(self, expected: Sequence[Hit], outcome: Outcome) -> None:
+        """Feed what an outcome teaches.
+
+        Args:
+            expected: of the decision's event.
+            outcome: what the destination answered.
+        """
+        hits = self._ports.policy.current.learned(expected, outcome)
+        if hits:
+            self._defer(Measurement(hits, b""))
 
     def _judge(self, batch: Batch, position: int, call: Call) -> Waiting | Done:
         ports, now = self._ports, batch.now
+        if ports.policy.refuses:
+            return Done(None, _STALE)
         if call.remaining_ms is not None and call.remaining_ms < DEADLINE_RESERVE_MS:
             return Done(None, _DEADLINE)
         try:
@@ -100,17 +131,25 @@ class Engine:
         identity = batch.trust.authenticator.authenticate(request, call.caller, now)
         if isinstance(identity, Invalid):
             return Done(request, pdp.refuse_identity(identity))
-        principal = identity if isinstance(identity, Principal) else None
+        principal = identity if isinstance(identity, Principal) else batch.snapshot.callers.identify(request)
+        task = ports.tasks.task_of(request, principal, now) if ports.tasks is not None else None
+        # A token that does not hold denies, but who shows it may be contained, which comes first.
+        flags = pdp.containment_entities(principal, request, task if isinstance(task, Task) else None)
         if principal is not None:
             ports.guard.seen(principal.id, now)
-            if len(ports.contained):
-                held = ports.contained.find(pdp.containment_entities(principal, request), now)
-                if held is not None:
-                    return Done(request, pdp.refuse_contained(principal, held.rule))
-        begun = pdp.begin(batch.snapshot, request, identity, now)
+            held = ports.contained.find(flags, now) if len(ports.contained) else None
+            if held is not None:
+                return Done(request, pdp.refuse_contained(principal, held.rule))
+        more = Circumstances(
+            task,
+            reporter_of(call.caller, batch.trust.callers),
+            ports.approvals.approved(request, principal, now) if ports.approvals is not None else NOTHING_MORE.approved,
+            self._meter.admits,
+            ports.injects,
+        )
+        begun = pdp.begin(batch.snapshot, request, principal or ABSENT, now, more)
         if isinstance(begun, Decided):
-            return Done(request, begun.verdict, begun.hits)
-        flags = pdp.containment_entities(principal, request)
+            return Done(request, begun.verdict, begun.hits, begun.expected)
         return Waiting(position, request, begun, Measurement(begun.hits, self._fingerprint(call), flags))
 
     def _fingerprint(self, call: Call) -> bytes:
@@ -152,13 +191,15 @@ class Engine:
             call = batch.calls[each.position]
             try:
                 late = call.remaining_ms is not None and call.remaining_ms - elapsed_ms < DEADLINE_RESERVE_MS
-                verdict = _DEADLINE if late else self._verdict(batch, each, read)
+                decided = _withdraw(each, read, _DEADLINE) if late else self._decided(batch, each, read)
             except Exception as error:  # noqa: BLE001 - as in _begin
                 _log_fault("concluded", error)
-                verdict = _INTERNAL
-            self._settle(batch, verdict, each.position, each.request)
+                decided = Decided(_INTERNAL)
+            self._settle(batch, decided, each.position, each.request)
+            if decided.hits and not read.repeated:
+                self._defer(Measurement(decided.hits, b""))
 
-    def _verdict(self, batch: Batch, each: Waiting, read: Readings) -> Verdict:
+    def _decided(self, batch: Batch, each: Waiting, read: Readings) -> Decided:
         principal = each.pending.step.principal
         contained = self._ports.contained
         for entity in read.contained:
@@ -167,30 +208,22 @@ class Engine:
             # A step of the same batch may have contained the caller a moment ago.
             held = contained.find(each.measurement.flags, batch.now)
             if held is not None:
-                return pdp.refuse_contained(principal, held.rule)
+                return _withdraw(each, read, pdp.refuse_contained(principal, held.rule))
         return pdp.conclude(each.pending, read, self._ports.replicas)
 
-    def _settle(self, batch: Batch, verdict: Verdict, position: int, request: Request | None) -> None:
+    def _settle(self, batch: Batch, decided: Decided, position: int, request: Request | None) -> None:
         """Answer; what the verdict contains is enforced here before the next step is looked at."""
+        verdict = decided.verdict
+        if batch.snapshot.shadow and not self._may_hide(batch, verdict):
+            verdict = pdp.in_shadow(verdict)
         if verdict.contain:
-            verdict = self._contain(verdict, batch.now)
-        batch.answer(position, request, verdict)
+            verdict = self._containing.contain(verdict, batch.now)
+        batch.answer(position, request, verdict, decided.expected)
 
-    def _contain(self, verdict: Verdict, now: float) -> Verdict:
-        admitted: list[Containment] = []
-        refused = ""
-        for containment in verdict.contain:
-            why = self._ports.guard.admit(containment, now)
-            if why:
-                refused = why
-                continue
-            self._ports.contained.add(containment)
-            self._writes.append(containment)
-            admitted.append(containment)
-        if refused:
-            # Beyond the guards the step is still denied, and somebody must look.
-            verdict = verdict._replace(alert="critical", detail=refused)
-        return verdict._replace(contain=tuple(admitted))
+    def _may_hide(self, batch: Batch, verdict: Verdict) -> bool:
+        """Whether a contained caller could be behind a step of which nobody knows who makes it."""
+        unknown = not verdict.principal and verdict.reason in _UNATTRIBUTED and verdict.detail != "identity_absent"
+        return unknown and bool(batch.snapshot.contained or len(self._ports.contained))
 
     def release(self, entity: Entity) -> None:
         """End a containment here and in the store.
@@ -198,8 +231,7 @@ class Engine:
         Raises:
             StateUnavailableError: the store could not be told.
         """
-        self._ports.contained.release(entity)
-        self._ports.store.release(entity)
+        self._containing.release(entity)
 
     def tick(self) -> None:
         """Between batches, about every 100 ms: store what waits to be stored. Failures are retried at the next tick."""
@@ -209,11 +241,4 @@ class Engine:
             if not deferred:
                 break
             self._measure(deferred)
-        while self._writes:
-            containment = self._writes[0]
-            try:
-                self._ports.store.contain(containment)
-            except StateUnavailableError:
-                LOG.warning("a containment could not be stored yet; it is enforced by this replica")
-                return
-            self._writes.popleft()
+        self._containing.store()

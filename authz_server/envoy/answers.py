@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
+from authz_server.envoy.challenge import answer_spec, step_up_challenge
 from authz_server.envoy.problem import PROBLEM_TYPE, grpc_text, problem_body
 from authz_server.envoy.wire import CheckResponse, HeaderValueOption, StatusCode
 from authz_server.verdict import REASONS, Decision, Reason, Verdict
@@ -40,17 +41,25 @@ class EncodeSettings(NamedTuple):
     """A URI in front of the public reason code, where problem types are documented; `""`: `about:blank`."""
 
 
+class Version(NamedTuple):
+    """Which policy decided."""
+
+    digest: str
+    loaded_at: int = 0
+    """Unix time in whole seconds at which it came into force; 0 when that means nothing."""
+
+
 class AnswerError(ValueError):
     """A verdict that cannot be written as a CheckResponse; the message names the part, never its content."""
 
 
-def allow_message(verdict: Verdict, decision_id: str, policy_digest: str, spoofed: Iterable[str]) -> Any:
+def allow_message(verdict: Verdict, decision_id: str, version: Version, spoofed: Iterable[str]) -> Any:
     """Build the CheckResponse that lets a request pass.
 
     Args:
         verdict: what to tell the upstream and the access log.
         decision_id: checked by the caller.
-        policy_digest: of the policy that decided.
+        version: of the policy that decided.
         spoofed: names of the client's headers that imitate ours.
 
     Raises:
@@ -67,27 +76,25 @@ def allow_message(verdict: Verdict, decision_id: str, policy_digest: str, spoofe
             ok.headers.append(header_option(name, value))
     # Ours that are not set are removed even if the check shows none: `disallowed_headers` may hide a client's copy.
     unset = {name for name, value in told.items() if not value}
-    ok.headers_to_remove.extend(_checked_removals(unset | (set(spoofed) - OUR_HEADERS)))
-    _fill_metadata(message, verdict, decision_id, policy_digest)
+    ok.headers_to_remove.extend(_checked_removals(unset | (set(spoofed) - OUR_HEADERS) | set(verdict.strip)))
+    _fill_metadata(message, verdict, decision_id, version)
     return message
 
 
-def deny_message(
-    verdict: Verdict, decision_id: str, policy_digest: str, settings: EncodeSettings, *, grpc: bool
-) -> Any:
+def deny_message(verdict: Verdict, decision_id: str, version: Version, settings: EncodeSettings, *, grpc: bool) -> Any:
     """Build the CheckResponse that refuses a request, with a status that Envoy knows.
 
     Args:
         verdict: of any decision but allow.
         decision_id: checked by the caller; it needs no escaping in JSON.
-        policy_digest: of the policy that decided.
+        version: of the policy that decided.
         settings: the challenge and the place of problem types.
         grpc: the client speaks gRPC: the body becomes its message.
 
     Raises:
         AnswerError: a value is invalid.
     """
-    spec = REASONS[verdict.reason]
+    spec = answer_spec(verdict)
     message = CheckResponse()
     message.status.code = spec.grpc
     denied = message.denied_response
@@ -102,8 +109,10 @@ def deny_message(
         seconds = min(max(verdict.retry_after, 1), MAX_RETRY_AFTER)
         denied.headers.append(header_option("retry-after", str(seconds)))
     if spec.http == StatusCode.Unauthorized:
-        denied.headers.append(header_option("www-authenticate", settings.www_authenticate))
-    _fill_metadata(message, verdict, decision_id, policy_digest)
+        denied.headers.append(
+            header_option("www-authenticate", step_up_challenge(verdict) or settings.www_authenticate)
+        )
+    _fill_metadata(message, verdict, decision_id, version)
     return message
 
 
@@ -128,12 +137,12 @@ def _option(name: str, value: str) -> Any:
     return option
 
 
-def _fill_metadata(message: Any, verdict: Verdict, decision_id: str, policy_digest: str) -> None:
+def _fill_metadata(message: Any, verdict: Verdict, decision_id: str, version: Version) -> None:
     """Fill `dynamic_metadata`, which reaches access logs on allow and deny: no secret, no text of the caller."""
     fields = message.dynamic_metadata.fields
     fields["decision_id"].string_value = decision_id
     texts = {
-        "policy_digest": policy_digest,
+        "policy_digest": version.digest,
         "action": verdict.action,
         "decision": verdict.decision.value,
         "reason": verdict.reason.value,
@@ -146,6 +155,8 @@ def _fill_metadata(message: Any, verdict: Verdict, decision_id: str, policy_dige
     fields["degraded"].bool_value = verdict.degraded
     if verdict.shadow:
         fields["shadow"].bool_value = True
+    if version.loaded_at:
+        fields["policy_loaded_at"].number_value = version.loaded_at
 
 
 def _checked_text(text: str) -> str:

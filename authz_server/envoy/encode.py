@@ -2,8 +2,9 @@
 
 Steps that are answered alike differ in their decision id and risk only. The rest of a message is built once, with a
 placeholder of the id's length, serialised, and cut at the placeholders; an answer is then the id joined into the pieces,
-so all lengths inside stay right. The risk follows as a second `dynamic_metadata`: parsers merge an embedded message
-that occurs twice, and entries of its map add up (Protocol Buffers encoding, "Last One Wins" and "Maps").
+so all lengths inside stay right. The risk follows as a second `dynamic_metadata`, and what the outcome will feed as a third:
+parsers merge an embedded message that occurs again, and entries of its map add up (Protocol Buffers encoding, "Last One
+Wins" and "Maps").
 """
 
 import re
@@ -14,6 +15,7 @@ from authz_server.envoy.answers import (
     OUR_HEADERS,
     AnswerError,
     EncodeSettings,
+    Version,
     allow_message,
     deny_message,
     header_option,
@@ -42,6 +44,7 @@ _IDS_DENIED = 3
 _MAX_RISK = 2**53
 """Doubles are exact whole numbers up to here."""
 _DEFAULTS: Final = EncodeSettings()
+_DEMANDS: Final = Verdict._fields.index("demands")
 
 
 class Encoder:
@@ -67,25 +70,37 @@ class Encoder:
         self._memo: dict[object, tuple[bytes, ...]] = {}
         self.faults = 0
 
-    def encode(self, verdict: Verdict, decision_id: str, policy_digest: str, request: Request | None) -> bytes:
+    def encode(
+        self,
+        verdict: Verdict,
+        decision_id: str,
+        policy_digest: str,
+        request: Request | None,
+        loaded_at: int = 0,
+        *,
+        join: bytes = b"",
+    ) -> bytes:
         """Encode one verdict; never raises.
 
         Args:
-            verdict: the answer; in shadow mode it becomes an allow unless the caller is contained.
+            verdict: the answer; what shadow mode only records becomes an allow.
             decision_id: 8 to 64 letters, digits, `-` and `_`.
             policy_digest: of the policy that decided.
             request: what was decided, or None when it could not be decoded.
+            loaded_at: Unix time in whole seconds at which the policy came into force; 0 leaves it out.
+            join: ASCII text for the access log alone, beside an allow and nothing else; see `JoinCodec.seal`.
 
         Returns:
             A CheckResponse; `DENIED_503` when the verdict contradicts itself or something in it cannot be sent.
         """
         try:
-            return self._encode(verdict, decision_id, policy_digest, request)
+            answer = self._encode(verdict, decision_id, Version(policy_digest, loaded_at), request)
+            return answer + _join(join) if join and verdict.decision is Decision.ALLOW else answer
         except Exception:  # noqa: BLE001 - an exception here would abort the call, which fail-open proxies let through
             self.faults += 1
             return DENIED_503
 
-    def _encode(self, verdict: Verdict, decision_id: str, policy_digest: str, request: Request | None) -> bytes:
+    def _encode(self, verdict: Verdict, decision_id: str, version: Version, request: Request | None) -> bytes:
         if _DECISION_ID.fullmatch(decision_id) is None:
             raise AnswerError("decision id")
         spoofed: tuple[str, ...] = ()
@@ -93,11 +108,19 @@ class Encoder:
         if request is not None:
             spoofed = request.spoofed
             grpc = request.headers.get("content-type", "").startswith("application/grpc")
-        # Everything that the message is made of: the first nine fields of a verdict, decision to retry_after.
-        key = (verdict[:9], verdict.shadow, verdict.degraded, policy_digest, len(decision_id), grpc)
+        # Everything that the message is made of: the first nine fields of a verdict, decision to retry_after, and the last.
+        key = (
+            *verdict[:9],
+            verdict.shadow,
+            verdict.degraded,
+            verdict[_DEMANDS:],
+            version,
+            len(decision_id),
+            grpc,
+        )
         pieces = self._memo.get(key)
         if pieces is None or (spoofed and not OUR_HEADERS.issuperset(spoofed)):
-            pieces = self._pieces(verdict, len(decision_id), policy_digest, spoofed, grpc=grpc)
+            pieces = self._pieces(verdict, len(decision_id), version, spoofed, grpc=grpc)
             if OUR_HEADERS.issuperset(spoofed):  # names that a client makes up must not fill the memory
                 if len(self._memo) >= _MEMO_SIZE:
                     self._memo.clear()
@@ -105,15 +128,15 @@ class Encoder:
         return decision_id.encode("ascii").join(pieces) + _risk(verdict.risk)
 
     def _pieces(
-        self, verdict: Verdict, id_length: int, policy_digest: str, spoofed: tuple[str, ...], *, grpc: bool
+        self, verdict: Verdict, id_length: int, version: Version, spoofed: tuple[str, ...], *, grpc: bool
     ) -> tuple[bytes, ...]:
         """Build the whole message but for decision id and risk."""
         placeholder = _PLACEHOLDER * id_length
         passes = allows(verdict)
         if passes:
-            message = allow_message(verdict, placeholder, policy_digest, spoofed)
+            message = allow_message(verdict, placeholder, version, spoofed)
         else:
-            message = deny_message(verdict, placeholder, policy_digest, self._settings, grpc=grpc)
+            message = deny_message(verdict, placeholder, version, self._settings, grpc=grpc)
         serialized: bytes = message.SerializeToString()
         pieces = tuple(serialized.split(placeholder.encode("ascii")))
         if len(pieces) != 1 + (_IDS_ALLOWED if passes else _IDS_DENIED):
@@ -122,14 +145,14 @@ class Encoder:
 
 
 def allows(verdict: Verdict) -> bool:
-    """Tell whether the request passes: an allow, or in shadow mode anything but a contained caller.
+    """Tell whether the request passes: an allow, or what shadow mode only records.
 
     Raises:
         AnswerError: the decision and its reason contradict each other.
     """
     if (verdict.decision is Decision.ALLOW) != (verdict.reason is Reason.OK):
         raise AnswerError("decision and reason")
-    return verdict.decision is Decision.ALLOW or (verdict.shadow and verdict.reason is not Reason.CONTAINED)
+    return verdict.decision is Decision.ALLOW or verdict.shadow
 
 
 def _risk(risk: int) -> bytes:
@@ -139,6 +162,23 @@ def _risk(risk: int) -> bytes:
     return _RISK_HEAD + pack("<d", max(-_MAX_RISK, min(risk, _MAX_RISK)))
 
 
+def _join(join: bytes) -> bytes:
+    """Encode `dynamic_metadata { fields { key: "join" value { string_value } } }`."""
+    value = b"\x1a" + _length(len(join)) + join
+    entry = _JOIN_KEY + _length(len(value)) + value
+    fields = b"\x0a" + _length(len(entry)) + entry
+    return _METADATA + _length(len(fields)) + fields
+
+
+def _length(length: int) -> bytes:
+    """A length below 2^21 as a varint."""
+    if length < 1 << 7:
+        return bytes((length,))
+    if length < 1 << 14:
+        return bytes((length & 127 | 128, length >> 7))
+    return bytes((length & 127 | 128, length >> 7 & 127 | 128, length >> 14))
+
+
 def _risk_head() -> bytes:
     message = CheckResponse()
     message.dynamic_metadata.fields["risk"].number_value = 0
@@ -146,6 +186,8 @@ def _risk_head() -> bytes:
     return serialized[:-8]
 
 
+_METADATA: Final = bytes((CheckResponse.DYNAMIC_METADATA_FIELD_NUMBER << 3 | 2,))
+_JOIN_KEY: Final = b"\x0a\x04join\x12"
 _RISK_HEAD: Final = _risk_head()
 """The field up to its number, a little-endian double of fixed size (google.protobuf.Value.number_value)."""
 _RISKS: Final = tuple(_RISK_HEAD + pack("<d", risk) for risk in range(256))

@@ -6,8 +6,9 @@ codes, thresholds and whether they are contained stay inside.
 
 import json
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 
+from authz_server.envoy.challenge import approval_member
 from authz_server.verdict import ReasonSpec, Verdict
 
 MAX_TEXT: Final = 1024
@@ -28,7 +29,7 @@ def problem_body(verdict: Verdict, spec: ReasonSpec, decision_id: str, types: st
             (RFC 9457 4.2.1).
     """
     phrase = HTTPStatus(spec.http).phrase
-    members: dict[str, str | int] = {
+    members: dict[str, Any] = {
         "type": f"{types}{spec.public}" if types else "about:blank",
         "title": spec.text if types else phrase,
         "status": spec.http,
@@ -37,6 +38,9 @@ def problem_body(verdict: Verdict, spec: ReasonSpec, decision_id: str, types: st
     }
     if verdict.remedy:
         members["remedy"] = verdict.remedy[:MAX_TEXT]
+    approval = approval_member(verdict)
+    if approval:
+        members["approval"] = approval
     text = json.dumps(members, separators=(",", ":"))
     if decision_id == "":
         return text

@@ -80,3 +80,8 @@ def check_caller(caller: Caller, request: Request, settings: CallerSettings) -> 
         return "caller_unknown"
     # The caller's ID is canonical, so equal text is the same identity and nothing has to be folded.
     return "" if request.destination_principal == caller.id else "caller_not_destination"
+
+
+def reporter_of(caller: Caller, settings: CallerSettings) -> str:
+    """The proxy whose word about a caller is one destination's; `""` for a gateway, and where the operator put it."""
+    return "" if caller.kind in _WITHOUT_SVID or caller.id in settings.gateways else caller.id

@@ -1,7 +1,8 @@
 """Liveness and readiness over plain HTTP, for probes that can send neither a certificate nor a secret (Kubernetes').
 
-`GET /healthz` answers 200 while the process serves at all; `GET /readyz` answers 200 or 503 with a JSON detail. Anybody
-who reaches the port reads the detail, so it holds stable codes and versions, no text of a policy and no names of callers.
+`GET /healthz` answers 200 while the process serves at all; `GET /readyz` answers 200 or 503 with a JSON detail;
+`GET /metrics` is for Prometheus. Anybody who reaches the port reads both, so they hold stable codes and versions, no text
+of a policy and no names of callers.
 
 One thread and no more: connections are bounded, each has a second or two, and when all places are taken the oldest one
 goes, so that somebody who holds connections open cannot make a probe fail.
@@ -25,6 +26,10 @@ MAX_REQUEST: Final = 4096
 """Bytes up to the empty line; kubelet sends some 150."""
 PATIENCE_S: Final = 2.0
 """How long a connection may last; kubelet's own default timeout is 1 s."""
+METRICS_PATH: Final = "/metrics"
+_METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+"""Of the exposition format that every scraper reads."""
+_OK: Final = 200
 _TICK_S: Final = 0.2
 _REQUEST: Final = re.compile(rb"(GET|HEAD) (/[!-~]{0,255}) HTTP/1\.[01]\r\n[^\0]*")
 _END: Final = b"\r\n\r\n"
@@ -55,17 +60,21 @@ class ProbeServer:
     Args:
         address: `HOST:PORT`; port 0 takes any free one.
         readiness: asked for each `/readyz`; quick, as it runs in the one thread. When it raises, the answer is 503.
+        metrics: the same for `/metrics`: text in Prometheus' format.
 
     Raises:
         ConfigError: `address` is no `HOST:PORT`.
     """
 
-    def __init__(self, address: str, readiness: Callable[[], Readiness]) -> None:
+    def __init__(
+        self, address: str, readiness: Callable[[], Readiness], metrics: Callable[[], bytes] | None = None
+    ) -> None:
         place = host_port(address)
         if place is None:
             raise ConfigError([Fault(address, 0, "probe", "an address is HOST:PORT")])
         self._host, self._port = place
         self._readiness = readiness
+        self._metrics = metrics
         self._selector = selectors.DefaultSelector()
         self._open: dict[int, _Connection] = {}
         self._listener: socket.socket | None = None
@@ -157,9 +166,11 @@ class ProbeServer:
         if _END not in request and len(request) < MAX_REQUEST:
             return False
         found = _REQUEST.fullmatch(request) if _END in request else None
-        status, body = self._result(found[2].decode("ascii").partition("?")[0]) if found else (400, b"")
+        path = found[2].decode("ascii").partition("?")[0] if found else ""
+        status, body = self._result(path) if found else (400, b"")
+        kind = _METRICS_TYPE if path == METRICS_PATH and status == _OK else "application/json"
         head = (
-            f"HTTP/1.1 {status} {_PHRASES[status]}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
+            f"HTTP/1.1 {status} {_PHRASES[status]}\r\ncontent-type: {kind}\r\ncontent-length: {len(body)}\r\n"
             "cache-control: no-store\r\nconnection: close\r\n\r\n"
         )
         connection.outbound = head.encode() + (b"" if found and found[1] == b"HEAD" else body)
@@ -168,6 +179,8 @@ class ProbeServer:
     def _result(self, path: str) -> tuple[int, bytes]:
         if path == "/healthz":
             return 200, b'{"alive": true}\n'
+        if path == METRICS_PATH and self._metrics is not None:
+            return self._measured(self._metrics)
         if path != "/readyz":
             return 404, b'{"error": "not_found"}\n'
         try:
@@ -176,6 +189,13 @@ class ProbeServer:
         except Exception:  # noqa: BLE001 - what cannot say that it is ready is not ready
             return 503, b'{"ready": false, "error": "readiness_unknown"}\n'
         return (200 if ready else 503), body
+
+    @staticmethod
+    def _measured(metrics: Callable[[], bytes]) -> tuple[int, bytes]:
+        try:
+            return _OK, metrics()
+        except Exception:  # noqa: BLE001 - a scrape that fails must not take the probes along
+            return 503, b'{"error": "metrics_unknown"}\n'
 
     def _close(self, connection: _Connection) -> None:
         self._open.pop(connection.peer.fileno(), None)

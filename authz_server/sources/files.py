@@ -19,6 +19,8 @@ from typing import Final, NamedTuple
 from authz_server.errors import Fault, PolicyError
 
 SUFFIXES: Final = (".yaml", ".yml")
+CASES: Final = (".cases.yaml", ".cases.yml")
+"""Cases that try the policy out; they stand beside it and are not part of it."""
 MAX_FILES: Final = 1024
 """Policy files of a directory; each team has a few."""
 MAX_FILE_BYTES: Final = 4 * 1024 * 1024
@@ -185,7 +187,7 @@ def _walk(root: str, folder: str, prefix: str, exclude: frozenset[str], budget: 
             name = prefix + entry.name
             if entry.name.startswith(".") or name in exclude:
                 continue
-            is_policy = entry.name.endswith(SUFFIXES)
+            is_policy = entry.name.endswith(SUFFIXES) and not entry.name.endswith(CASES)
             if is_policy and not entry.name.isprintable():
                 raise _fault(ascii(name), "the name has characters that cannot be shown")
             try:

@@ -88,7 +88,10 @@ def test_a_contained_caller_stays_out(alone):
         assert (answer.status_code, answer.json()["reason"]) == (403, "denied")
         assert "contain" not in answer.text.lower()
         assert "trapped" not in answer.text
-    assert alone.record(decision_of(caught))["contained"][0]["scope"] == "principal"
+    # A proxy that speaks for its own workload alone keeps the caller away from that workload: it could make its evidence up.
+    scopes = {entry["scope"] for entry in alone.record(decision_of(caught))["contained"]}
+    assert scopes <= {"principal", "destination"}
+    assert len(scopes) == 1
     record = alone.record(decision_of(later[-1]))
     assert (record["decision"], record["detail"]) == ("quarantine", "contained")
     assert alone.get(agent("reader"), "/v1/things/7").status_code == 200

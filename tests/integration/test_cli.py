@@ -34,7 +34,7 @@ JSON = {
         },
     }
 }
-FILE_ONLY = {"trust", "credential_sources", "shared_sources", "containment"}
+FILE_ONLY = {"access_logs", "trust", "credential_sources", "shared_sources", "containment"}
 """Settings too large for a flag."""
 
 
@@ -78,7 +78,7 @@ def test_help_of_serve_documents_every_setting(run):
     status, out, _ = run("serve", "--help")
     assert status == 0
     lines = {found[1]: line for line in out.splitlines() if (found := re.search(r"--([a-z-]+)", line))}
-    names = {"secrets": "hash-key"}
+    names = {"secrets": "hash-key", "environment": "env"}
     for field in sorted(set(Config.model_fields) - FILE_ONLY):
         flag = names.get(field, field.replace("_", "-"))
         assert f"AUTHZ_{flag.upper().replace('-', '_')}" in lines[flag], field

@@ -65,9 +65,13 @@ def test_readiness_tells_what_an_operator_should_know(stand):
     server = stand.start()
     digest = server.readiness()["policy_digest"]
     assert f"serving policy {digest} with state memory" in server.log()
-    assert server.readiness() == {
+    readiness = server.readiness()
+    assert 0 <= readiness.pop("policy_age") < 600
+    assert readiness == {
         "policy_digest": digest,
         "policy_reload": "ok",
+        "policy_mode": "enforce",
+        "policy_held_back": [],
         "policy_stale": False,
         "bundles": "ok",
         "tls": "ok",

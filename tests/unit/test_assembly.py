@@ -9,6 +9,7 @@ from authz_server import assembly
 from authz_server.config import load_config
 from authz_server.demo.pki import Authority
 from authz_server.errors import ConfigError, PolicyError
+from authz_server.holder import PolicyHolder
 from authz_server.keyhash import KeyedHash
 from authz_server.model import Call, Caller, CallerKind, Containment, Entity
 from authz_server.state.memory import MemoryStore
@@ -199,7 +200,7 @@ def test_stores_of_the_configuration():
 
 def test_a_broken_policy_replaces_nothing():
     """The holder keeps what is in force; a good one replaces it whole."""
-    holder = assembly.PolicyHolder(KEYED, ())
+    holder = PolicyHolder(KEYED, (), assembly.clock)
     holder.publish(holder.compile({"p.yaml": POLICY.encode()}))
     first = holder.current
     with pytest.raises(PolicyError):
@@ -212,7 +213,7 @@ def test_a_broken_policy_replaces_nothing():
 def test_an_engine_of_the_defaults_decides():
     """Bytes in, bytes out: allowed for a principal, denied without one; each decision is an event."""
     config = configure()
-    holder = assembly.PolicyHolder(KEYED, config.shared_sources)
+    holder = assembly.build_holder(config, KEYED)
     holder.publish(holder.compile({"p.yaml": POLICY.encode()}))
     events = []
     store = assembly.build_store(config, KEYED)

@@ -46,8 +46,8 @@ def test_lint_counts_what_it_found(tmp_path):
     """The warnings as faults with a place, and one line that sums up."""
     (tmp_path / "policy.yaml").write_text(POLICY)
     report = lint_policy(tmp_path)
-    assert [fault.path for fault in report.warnings] == ["signals.unread"]
-    assert report.summary.startswith("ok: 4 rules, 1 actions, 1 warnings, digest ")
+    assert [fault.path for fault in report.warnings] == ["signals.unread", "rules[2].when"]
+    assert report.summary.startswith("ok: 4 rules, 1 actions, 2 warnings, digest ")
 
 
 def test_lint_refuses_what_does_not_compile(tmp_path):

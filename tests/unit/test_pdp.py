@@ -31,7 +31,7 @@ def decide(snapshot, req=None, who=AGENT, values=(), *, degraded=False, now=NOW,
     if isinstance(begun, Decided):
         return begun.verdict
     readings = Readings(tuple(values) or (0,) * len(begun.hits), degraded=degraded)
-    return pdp.conclude(begun, readings, replicas)
+    return pdp.conclude(begun, readings, replicas).verdict
 
 
 def test_a_grant_allows():
@@ -290,7 +290,7 @@ def test_a_containment_read_from_the_store_denies():
     text = BASE + "      - {name: slow, when: signals.calls > 5, then: throttle}\n"
     begun = pdp.begin(policy(text), request(), principal(), NOW)
     assert isinstance(begun, Pending)
-    verdict = pdp.conclude(begun, Readings((1,), contained=(Entity("principal", (AGENT,)),)))
+    verdict = pdp.conclude(begun, Readings((1,), contained=(Entity("principal", (AGENT,)),))).verdict
     assert verdict.reason is Reason.CONTAINED
 
 
@@ -338,7 +338,7 @@ def test_every_presented_credential_is_counted():
         Entity("credential", (credential("stolen").id,)),
     }
     readings = tuple(2 if hit.entity == Entity("credential", (credential("stolen").id,)) else 1 for hit in begun.hits)
-    assert pdp.conclude(begun, Readings(readings)).rule == "shared"
+    assert pdp.conclude(begun, Readings(readings)).verdict.rule == "shared"
 
 
 def test_an_allow_rule_that_selects_by_kind_never_grants_unclassified():

@@ -5,7 +5,8 @@ import json
 from authz_server import record
 from authz_server.model import Caller, CallerKind, Containment, Entity
 from authz_server.record import DecisionEvent
-from authz_server.verdict import Decision, Effect, Match, Reading, Reason, Verdict
+from authz_server.signals import Hit, Signal, SignalKind
+from authz_server.verdict import Decision, Demand, Effect, Excepted, Injected, Match, Reading, Reason, Verdict
 from tests.steps import NOW, credential, request
 
 CALLER = Caller(CallerKind.SOCKET, "unix")
@@ -65,3 +66,30 @@ def test_why_a_caller_was_refused_is_on_record():
     verdict = Verdict(Decision.DENY, Reason.DENIED, detail="caller_invalid")
     built = record.build(DecisionEvent("d1", NOW, "digest", caller, None, verdict, 1))
     assert built["caller"] == {"kind": "mtls", "id": "", "reason": "svid_expired"}
+
+
+def test_a_record_tells_what_was_lifted_asked_for_and_only_recorded():
+    """And leaves out what there was none of."""
+    plain = record.build(event(Verdict(Decision.ALLOW, Reason.OK)))
+    verdict = Verdict(
+        Decision.CHALLENGE,
+        Reason.CHALLENGE,
+        risk=60,
+        shadow=True,
+        demands=(Demand("ask", ("group:soc",), "arguments", 1, 600),),
+        excepted=(Excepted("no", "inc-4711"),),
+        inject=(Injected("authorization", "https://secret.example", 60),),
+        task="weekly-report",
+    )
+    built = json.loads(json.dumps(record.build(event(verdict))))
+    assert built["excepted"] == [{"rule": "no", "exception": "inc-4711"}]
+    assert (built["demands"][0]["rule"], built["demands"][0]["approvers"]) == ("ask", ["group:soc"])
+    assert (built["task"], built["risk"], built["shadow"]) == ("weekly-report", 60, True)
+    assert plain.keys() == built.keys() - {"excepted", "demands", "task", "risk", "shadow"}
+
+
+def test_what_the_outcome_will_feed_is_not_on_record():
+    """It names entities."""
+    hit = Hit(Signal("s", "00000000", SignalKind.COUNT, 1000), Entity("principal", ("spiffe://secret/x",)))
+    plain = event(Verdict(Decision.ALLOW, Reason.OK))
+    assert record.build(plain._replace(expected=(hit,))) == record.build(plain)

@@ -46,7 +46,7 @@ def decide(istio):
         if isinstance(found, Decided):
             return found.verdict.decision
         (readings,) = store.apply([Measurement(found.hits, b"")])
-        verdict = conclude(found, readings)
+        verdict = conclude(found, readings).verdict
         return (
             f"{verdict.decision} {verdict.rule}" if verdict.decision != "allow" and verdict.rule else verdict.decision
         )

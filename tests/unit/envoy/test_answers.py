@@ -3,7 +3,7 @@
 import pytest
 from envoy.config.core.v3.base_pb2 import HeaderValueOption
 
-from authz_server.envoy.answers import MAX_REMOVED, MAX_VALUE, AnswerError, allow_message, header_option
+from authz_server.envoy.answers import MAX_REMOVED, MAX_VALUE, AnswerError, Version, allow_message, header_option
 from authz_server.verdict import Decision, Reason, Verdict
 
 ALLOW = Verdict(Decision.ALLOW, Reason.OK)
@@ -35,7 +35,7 @@ def test_bad_values(value):
 def test_removals_are_bounded():
     """A request has no more headers than that."""
     names = [f"x-authz-{number:03}" for number in range(MAX_REMOVED)]
-    message = allow_message(ALLOW._replace(principal="p", action="a"), "id", "", names)
+    message = allow_message(ALLOW._replace(principal="p", action="a"), "id", Version(""), names)
     assert list(message.ok_response.headers_to_remove) == names
     with pytest.raises(AnswerError, match="remove"):
-        allow_message(ALLOW, "id", "", names)
+        allow_message(ALLOW, "id", Version(""), names)

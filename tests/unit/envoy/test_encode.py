@@ -214,10 +214,10 @@ def test_shadow_mode_allows():
         assert (metadata_of(response)["decision"], metadata_of(response)["shadow"]) == ("deny", True)
 
 
-def test_shadow_mode_keeps_containment():
-    """Containment holds even there."""
-    response = encode(Verdict(Decision.DENY, Reason.CONTAINED, shadow=True))
-    assert response.status.code == 7
+def test_shadow_mode_lets_pass_what_it_only_records():
+    """A rule that would contain is recorded; who is contained already carries no such mark."""
+    assert encode(Verdict(Decision.QUARANTINE, Reason.CONTAINED, shadow=True)).status.code == 0
+    assert encode(Verdict(Decision.QUARANTINE, Reason.CONTAINED, detail="contained")).status.code == 7
 
 
 def test_settings_are_checked(monkeypatch):

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authz_server.envoy import encode as module
-from authz_server.envoy.answers import allow_message, deny_message
+from authz_server.envoy.answers import Version, allow_message, deny_message
 from authz_server.envoy.decode import Decoder, DecodeSettings
 from authz_server.envoy.encode import Encoder, EncodeSettings, allows
 from authz_server.keyhash import KeyedHash
@@ -79,9 +79,9 @@ def straightforward(verdict, decision_id, request):
     """The same message without pieces and joins."""
     grpc = request.headers.get("content-type", "").startswith("application/grpc")
     if allows(verdict):
-        message = allow_message(verdict, decision_id, DIGEST, request.spoofed)
+        message = allow_message(verdict, decision_id, Version(DIGEST), request.spoofed)
     else:
-        message = deny_message(verdict, decision_id, DIGEST, EncodeSettings(), grpc=grpc)
+        message = deny_message(verdict, decision_id, Version(DIGEST), EncodeSettings(), grpc=grpc)
     message.dynamic_metadata.fields["risk"].number_value = verdict.risk
     return message
 

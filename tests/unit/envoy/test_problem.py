@@ -3,7 +3,7 @@
 import json
 
 from authz_server.envoy.problem import MAX_GRPC_TEXT, MAX_TEXT, grpc_text, problem_body
-from authz_server.verdict import REASONS, Decision, Reason, Verdict
+from authz_server.verdict import REASONS, Decision, Demand, Reason, Verdict
 
 VERDICT = Verdict(Decision.DENY, Reason.NO_MATCH)
 SPEC = REASONS[Reason.NO_MATCH]
@@ -38,3 +38,11 @@ def test_grpc_text():
     assert grpc_text(VERDICT._replace(public_reason="Ask first."), SPEC, "id") == "Ask first. [id]"
     for text in ("", "a\nb", "caf\u00e9"):
         assert grpc_text(VERDICT._replace(public_reason=text), SPEC, "id") == "No policy permits the request. [id]"
+
+
+def test_what_waits_for_an_approval_says_so():
+    """Beside the detail; nothing of it without one."""
+    challenge = Verdict(Decision.CHALLENGE, Reason.CHALLENGE, demands=(Demand("r", ("group:soc",), "action", 1, 60),))
+    body = json.loads(problem_body(challenge, REASONS[Reason.CHALLENGE], "id", ""))
+    assert body["approval"] == {"by": ["group:soc"], "expires_in": 60}
+    assert "approval" not in json.loads(problem_body(VERDICT, SPEC, "id", ""))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from authz_server.identity.caller import CallerSettings, build_caller_settings, check_caller
+from authz_server.identity.caller import CallerSettings, build_caller_settings, check_caller, reporter_of
 from authz_server.model import Caller, CallerKind
 
 API = "spiffe://corp.example/ns/crm/sa/api"
@@ -74,3 +74,22 @@ def test_settings_that_contradict_themselves_are_refused(arguments, message):
     """An operator hears what is wrong when the settings are built."""
     with pytest.raises(ValueError, match=message):
         build_caller_settings(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "caller_id", "expected"),
+    [
+        (CallerKind.SOCKET, BOUND, "unix", ""),
+        (CallerKind.TOKEN, BOUND, "0.0.0.0:9000", ""),
+        (CallerKind.INSECURE, BOUND, "0.0.0.0:9000", ""),
+        (CallerKind.MTLS, BOUND, API, API),
+        (CallerKind.SIDECAR, BOUND, API, API),
+        (CallerKind.MTLS, OPEN, API, API),
+        (CallerKind.MTLS, OPEN, GATEWAY, ""),
+        (CallerKind.MTLS, BOUND, GATEWAY, GATEWAY),
+        (CallerKind.MTLS, OPEN, GATEWAY + "/x", GATEWAY + "/x"),
+    ],
+)
+def test_what_a_proxy_says_is_its_word_alone_unless_it_is_a_gateway(kind, settings, caller_id, expected):
+    """One that speaks for one workload needs a second witness; where the operator put it, none."""
+    assert reporter_of(Caller(kind, caller_id), settings) == expected

@@ -19,7 +19,13 @@ class Site:
 
     def __init__(self):
         self.readiness = Readiness(ready=True)
-        self.server = ProbeServer("127.0.0.1:0", self.ask)
+        self.metrics = b"up 1\n"
+        self.server = ProbeServer("127.0.0.1:0", self.ask, self.measure)
+
+    def measure(self):
+        if isinstance(self.metrics, Exception):
+            raise self.metrics
+        return self.metrics
 
     def ask(self):
         if isinstance(self.readiness, Exception):
@@ -55,6 +61,22 @@ def site():
     site.server.stop()
     site.server.stop()
     assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("probe-")]
+
+
+def test_metrics_are_text_and_fail_alone(site):
+    """For Prometheus; a scrape that fails takes no probe along, and without a source there is no such page."""
+    answer = site.raw(b"GET /metrics HTTP/1.1\r\n\r\n")
+    assert b"content-type: text/plain; version=0.0.4; charset=utf-8\r\n" in answer
+    assert answer.endswith(b"\r\n\r\nup 1\n")
+    site.metrics = RuntimeError("x")
+    assert site.get("/metrics") == (503, {"error": "metrics_unknown"})
+    assert site.get("/readyz")[0] == 200
+    bare = ProbeServer("127.0.0.1:0", site.ask)
+    bare.start()
+    site.server, other = bare, site.server
+    assert site.get("/metrics")[0] == 404
+    bare.stop()
+    site.server = other
 
 
 def test_liveness_and_readiness(site):

@@ -1,0 +1,73 @@
+"""Whom a containment stops, and whom a rule may contain: only what the caller proved in this step. Pure."""
+
+from collections.abc import Iterable, Sequence
+
+from authz_server.model import Containment, Entity, Principal, Request, Task
+from authz_server.policy.evaluate import Outcome
+from authz_server.policy.places import source_entity
+from authz_server.policy.reporters import REPORTERS, TWO_REPORTERS
+from authz_server.policy.rule import Rule
+from authz_server.policy.step import LEGACY, Step
+from authz_server.verdict import Effect
+
+
+def containment_entities(principal: Principal | None, request: Request, task: Task | None = None) -> tuple[Entity, ...]:
+    """Every entity whose containment stops this step, from the smallest to the widest.
+
+    Only what the caller proved counts, and what it presented only together with who presented it: showing a stolen
+    credential once can not lock out its owner.
+    """
+    if principal is None:
+        return ()
+    pairs = tuple(Entity("pair", (principal.id, credential.id)) for credential in request.credentials)
+    own = (
+        Entity("destination", (principal.id, request.destination_principal)),
+        Entity("instance", (principal.id, source_entity(request.source_address))),
+        Entity("principal", (principal.id,)),
+    )
+    if task is None:
+        return (*pairs, *own)
+    return (*pairs, *own, Entity("task", (task.id,)), Entity("lineage", (task.issuer, task.originator)))
+
+
+def containments(step: Step, enforced: Iterable[Outcome]) -> tuple[Containment, ...]:
+    """What the quarantine rules among these contain, the smallest first; of two ends of one containment the later."""
+    if step.principal is None:
+        return ()
+    entities = containment_entities(step.principal, step.request, step.task)
+    found: dict[Entity, Containment] = {}
+    for outcome in enforced:
+        if outcome.rule.effect is not Effect.QUARANTINE or outcome.error:
+            continue
+        name = outcome.rule.name
+        for entity, until in _scopes(step, entities, outcome.rule):
+            known = found.get(entity)
+            if known is None or (known.until, known.rule) < (until, name):  # of equal ones the name decides
+                found[entity] = Containment(entity, until, name)
+    return tuple(found[entity] for entity in dict.fromkeys(entities) if entity in found)
+
+
+def _scopes(step: Step, entities: Sequence[Entity], rule: Rule) -> Iterable[tuple[Entity, float]]:
+    vouched = _is_vouched_for(step, rule)
+    legacy = step.principal is not None and step.principal.id.startswith(LEGACY)
+    for written, seconds in rule.entry.contain:
+        scope = written
+        if scope == "lineage" and step.task is None:
+            scope = "principal"  # who started it is the caller itself
+        if legacy and scope == "principal":
+            scope = "instance"  # it showed a header and proved nothing: others at other places are not to suffer for it
+        # One destination alone could make its evidence up: it keeps the caller away from itself.
+        chosen = [entity for entity in entities if entity.type == (scope if vouched else "destination")]
+        if not chosen:  # a pair without a credential, a task without one: the caller at this place
+            chosen = [entity for entity in entities if entity.type == "instance"]
+        for entity in chosen:
+            yield entity, step.now + seconds
+
+
+def _is_vouched_for(step: Step, rule: Rule) -> bool:
+    """Whether a gateway says so, or two destinations do, of every signal that speaks against the caller."""
+    if not step.reporter:
+        return True
+    readings = step.readings
+    told = [name for name in rule.reporters if readings.get(name.removeprefix(REPORTERS), 0) > 0]
+    return bool(told) and all(readings.get(name, 0) >= TWO_REPORTERS for name in told)

@@ -1,0 +1,50 @@
+"""How a challenge is put to the caller: an authentication to step up to (RFC 9470), or an approval to wait for."""
+
+from typing import Any, Final
+
+from authz_server.verdict import REASONS, ReasonSpec, Verdict
+
+_UNAUTHENTICATED: Final = 16
+"""google.rpc.Code."""
+_STEP_UP: Final = "insufficient_user_authentication"
+"""The error code of RFC 9470, section 3."""
+
+
+def answer_spec(verdict: Verdict) -> ReasonSpec:
+    """How the verdict's reason looks from outside: a challenge that a fresh authentication can meet is a 401.
+
+    Where an approval is asked for as well, the authentication comes first: the repeated request meets the other.
+    """
+    spec = REASONS[verdict.reason]
+    if any(demand.steps_up for demand in verdict.demands):
+        return spec._replace(grpc=_UNAUTHENTICATED, http=401)
+    return spec
+
+
+def step_up_challenge(verdict: Verdict) -> str:
+    """The value of `WWW-Authenticate`, or `""` when no step-up is asked for.
+
+    All authentication context classes that the rules name, and the smallest age that satisfies them all.
+    """
+    wanted = [demand for demand in verdict.demands if demand.steps_up]
+    if not wanted:
+        return ""
+    parts = [f'Bearer error="{_STEP_UP}"', 'error_description="A stronger or fresher authentication is required"']
+    classes = dict.fromkeys(demand.acr for demand in wanted if demand.acr)
+    if classes:
+        parts.append(f'acr_values="{" ".join(classes)}"')
+    ages = [demand.max_age_s for demand in wanted if demand.max_age_s]
+    if ages:
+        parts.append(f'max_age="{min(ages)}"')
+    return ", ".join(parts)
+
+
+def approval_member(verdict: Verdict) -> dict[str, Any]:
+    """What the problem document says about the approvals that the request waits for; empty when it waits for none."""
+    wanted = [demand for demand in verdict.demands if demand.approvers]
+    if not wanted:
+        return {}
+    return {
+        "by": list(dict.fromkeys(name for demand in wanted for name in demand.approvers)),
+        "expires_in": min(demand.expires_s for demand in wanted),
+    }
