@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from authz_server import __version__
-from authz_server.cli import demonstrate, inspect, serve
+from authz_server.cli import demonstrate, explain, inspect, replay, reports, serve, trials
 from authz_server.cli.common import EXIT_FAULTY, errors
 from authz_server.errors import AuthzError, FaultyTextError
 
@@ -23,7 +23,9 @@ app.add_typer(policy_app, name="policy")
 app.command()(serve.serve)
 app.command()(inspect.check)
 app.command()(demonstrate.demo)
-policy_app.command()(inspect.lint)
+for command in (inspect.lint, reports.schema, explain.explain, replay.replay, reports.diff, reports.coverage):
+    policy_app.command()(command)
+policy_app.command("test")(trials.run_cases)
 
 
 @app.callback()
