@@ -12,6 +12,7 @@ from authz_server.policy.catalogue import Catalogue
 from authz_server.policy.cel import CelSyntaxError, Expression, undeclared_name
 from authz_server.policy.computed import computed_in
 from authz_server.policy.entries import FactEntry, PolicyText
+from authz_server.policy.factgroup import group_facts
 from authz_server.policy.facts import BARE, ENUMS, reader_of
 from authz_server.policy.patterns import compile_networks
 from authz_server.policy.places import source_entity
@@ -53,7 +54,11 @@ class Conditions:
         self._captures = frozenset().union(*own)
         self._shaken = bool(text.teams)
         self.vocabulary = Vocabulary(text, self._captures, {})
+        self._expressions: dict[str, Expression] = {}
         self._types = {entry.name: kind for entry in text.facts if (kind := self._fact(entry))}
+        kept = {word for entry in text.signals for word in (*entry.per, *entry.each, *entry.members)}
+        names = [name for name in self._types if f"facts.{name}" in kept and not self._reads[name]]
+        group_facts({name: self._facts[name] for name in names}, self._expressions, self.vocabulary)
         self._speak("")
 
     def for_team(self, team: str) -> "Conditions":
@@ -86,6 +91,7 @@ class Conditions:
         self._limits[entry.name] = self._compared(expression)
         self._computed[entry.name] = self._computed_with(expression)
         self._facts[entry.name] = FactReader(entry.name, program)
+        self._expressions[entry.name] = expression
         return kind
 
     def outcome(self, text: str, where: Where) -> Program | None:

@@ -46,14 +46,43 @@ class Program:
         return self._evaluate(data)
 
 
-class FactReader:
-    """Reads a named fact, evaluated at most once a step."""
+class FactGroup:
+    """Facts that every step needs, evaluated in one call; one by one only when that call errs."""
 
-    __slots__ = ("_name", "_program")
+    __slots__ = ("_names", "_program")
+
+    def __init__(self, names: Sequence[str], program: Program) -> None:
+        self._names = tuple(names)
+        self._program = program
+
+    def fill(self, step: Step) -> None:
+        """Evaluate all of them, unless that was tried for this step."""
+        known = step.facts
+        if _TRIED in known:
+            return
+        known[_TRIED] = True
+        values = self._program.value(step)
+        if values is not EVALUATION_ERROR:
+            known.update(zip(self._names, values, strict=True))
+
+
+_TRIED: Final = ""
+"""No name of a fact: that the group was tried."""
+
+
+class FactReader:
+    """Reads a named fact, evaluated at most once a step.
+
+    Attributes:
+        group: those that it is evaluated with, or None.
+    """
+
+    __slots__ = ("_name", "_program", "group")
 
     def __init__(self, name: str, program: Program) -> None:
         self._name = name
         self._program = program
+        self.group: FactGroup | None = None
 
     def __call__(self, step: Step) -> Any:
         """Read the fact.
@@ -62,6 +91,8 @@ class FactReader:
             _FactFailedError: it could not be evaluated; the program that asked errs with it.
         """
         known = step.facts
+        if self.group is not None and self._name not in known:
+            self.group.fill(step)
         if self._name in known:
             value = known[self._name]
         else:

@@ -157,14 +157,29 @@ class SignalPlan(NamedTuple):
             for word, read in self.each:
                 if word == "lineage" and step.task is None and any(other == "principal" for other, _ in self.each):
                     continue  # without a task the caller itself, which is measured beside it
-                value = str(read(step))
-                if value:
-                    hits.append(Hit(signal, Entity(word, (value,)), (), member, stage, amount, group))
+                entity = _entity(step, word, read)
+                if entity is not None:
+                    hits.append(Hit(signal, entity, (), member, stage, amount, group))
             return
-        values = [str(read(step)) for _, read in self.per]
-        if all(values):
-            entity = Entity(self.per[0][0], (values[0],))
-            hits.append(Hit(signal, entity, tuple(values[1:]), member, stage, amount, group))
+        (word, read), *others = self.per
+        entity = _entity(step, word, read)
+        if entity is None:
+            return
+        rest = tuple([str(read(step)) for _, read in others]) if others else ()
+        if all(rest):
+            hits.append(Hit(signal, entity, rest, member, stage, amount, group))
+
+
+def _entity(step: Step, word: str, read: Reader) -> Entity | None:
+    """Whom a word means in this step, made once; None when it means nobody."""
+    known = step.entities
+    if word in known and not step.chosen:
+        return known[word]
+    value = str(read(step))
+    entity = Entity(word, (value,)) if value else None
+    if not step.chosen:
+        known[word] = entity
+    return entity
 
 
 def signal_id(*parts: object) -> str:
@@ -175,9 +190,11 @@ def signal_id(*parts: object) -> str:
 class _StandIn:
     """As much of a step as the words of `_OF_THE_KEY` read."""
 
-    __slots__ = ("action", "principal", "reporter", "service", "task")
+    __slots__ = ("action", "chosen", "entities", "principal", "reporter", "service", "task")
 
     def __init__(self, key: Key) -> None:
+        self.chosen = 0
+        self.entities: dict[str, Entity | None] = {}
         self.action = key.action
         self.principal = Principal(key.principal, "", "", "", "") if key.principal else None
         self.service = key.service

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from authz_server.content.rpc import Rpc
-from authz_server.model import Action, Principal, Request, Task
+from authz_server.model import Action, Entity, Principal, Request, Task
 
 UNCLASSIFIED: Final = "unclassified"
 """The action of a request that no catalogue entry describes."""
@@ -34,6 +34,7 @@ class Step:
         task: the declared work, or None.
         covers: whether the task's template covers this step.
         within_budget: whether the task has enough left for it; known after the round trip.
+        entities: whom the words of signals mean, filled when first asked for.
         members: what the signals of several words remember of the step, filled when first made.
         reporter: the proxy that says so where it speaks for one workload only; `""` for a gateway.
         approved: names of rules whose challenge an approval lifts for this step.
@@ -47,6 +48,7 @@ class Step:
         "chosen",
         "covers",
         "document",
+        "entities",
         "facts",
         "members",
         "now",
@@ -77,6 +79,7 @@ class Step:
         self.task: Task | None = None
         self.covers = False
         self.within_budget = False
+        self.entities: dict[str, Entity | None] = {}
         self.members: dict[tuple[Reader, ...], str] = {}
         self.reporter = ""
         self.approved: frozenset[str] = frozenset()

@@ -1,5 +1,6 @@
 """A replay from what the command line names: files to snapshots, a trace to scores."""
 
+import gc
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -47,6 +48,7 @@ def run(question: Question, console: Console, monotonic: Callable[[], float], *,
     with Trace(source) as trace:
         lane = Lane(compile_site(policies, environment, trace.policy), settings)
         other = Lane(_compared(against, environment, trace.policy), settings) if against is not None else None
+        gc.freeze()  # the policies stay; a replay makes next to no cycles, and what is kept of it grows with its chains
         with Told(console, trace, monotonic, quiet=quiet) as told:
             replayed = replay(trace, lane, other, monotonic, told)
     for trouble, count in replayed.scores.troubles.items():
