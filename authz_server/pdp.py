@@ -220,9 +220,12 @@ def _teach(
     allowed = decision is Decision.ALLOW
     reserved = readings is not None
     after = after_answer(candidates, step, decision, reserved=reserved) if candidates.after else ()
-    after += additions(candidates, step, matched_rules(parts))
+    if candidates.adds:
+        after += additions(candidates, step, matched_rules(parts))
     if readings is None:
-        after = _measured(pending.hits) + after
+        # Where nobody reads and nothing is reserved, all hits count.
+        hits = _measured(pending.hits) if candidates.after or candidates.later.rules else pending.hits
+        after = hits + after if after else hits
     elif not allowed:
         after += withdrawn(pending, readings)
     return Decided(verdict, after, expected(candidates, step) if allowed and candidates.outcomes else ())

@@ -30,6 +30,7 @@ class Candidates:
 
     Attributes:
         limits: for each signal the lowest limit that a candidate rule compares it with.
+        adds: whether a rule adds to a score.
         after: signals that the answer feeds.
         outcomes: signals that the destination's answer feeds.
         plans: every signal by name, for what belongs to each.
@@ -42,6 +43,7 @@ class Candidates:
         "_constant",
         "_members",
         "_varying",
+        "adds",
         "after",
         "early",
         "envelopes",
@@ -76,6 +78,7 @@ class Candidates:
         self.plain: Verdict | None = None
         read = [plans[name] for name in self.later.reads if name in plans]
         self.limits: Mapping[str, int] = self.later.limits
+        self.adds = any(rule.entry.adds for phase in phases for rule in phase.rules)
         self.scores = tuple(plan.signal.name for plan in read if plan.word is SignalWord.SCORE)
         self.after = tuple(plan for plan in fed if plan.is_fed_by_answers)
         self.outcomes = tuple(plan for plan in fed if plan.fed is Fed.OUTCOMES)
