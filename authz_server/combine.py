@@ -55,16 +55,18 @@ def combine(step: Step, candidates: Candidates, parts: tuple[Findings, ...], *, 
         parts: of the early phase, and of the later one when the signals were read.
         degraded: the readings come from this replica alone.
     """
+    usual = parts[0] is candidates.early.fixed and (len(parts) == 1 or parts[1] is candidates.later.fixed)
+    plain = candidates.plain
+    if usual and plain is not None and not (degraded or step.readings or plain.readings):
+        return plain
     limits = candidates.limits.get
     # Who vouches for a signal is no reading that anybody wrote down.
     readings = tuple(
         [Reading(name, value, limits(name)) for name, value in step.readings.items() if name[:_PREFIX] != REPORTERS]
     )
-    usual = parts[0] is candidates.early.fixed and (len(parts) == 1 or parts[1] is candidates.later.fixed)
     if not usual or degraded:
         return _weigh(step, parts, readings, degraded=degraded)
     # The usual step, on which no condition holds, differs from the last one of its candidates in its readings only.
-    plain = candidates.plain
     if plain is None:
         plain = _weigh(step, parts, readings, degraded=False)
         # An end in time, or what depends on the body or an approval, is not to be remembered.

@@ -5,9 +5,9 @@ The order of one decision: identity, containment, catalogue and task, rules. Den
 challenge, and last the grants, without which the step is denied. Order of rules means nothing.
 """
 
-from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
+from authz_server.circumstances import NOTHING_MORE, Circumstances
 from authz_server.combine import allow_within, combine, matched_rules
 from authz_server.contain import containment_entities
 from authz_server.model import Absent, Invalid, Principal, Request, Task
@@ -25,24 +25,6 @@ from authz_server.policy.step import Step
 from authz_server.readings import take_readings
 from authz_server.signals import Hit, Readings
 from authz_server.verdict import Decision, Injected, Reason, Verdict
-
-
-class Circumstances(NamedTuple):
-    """What is known about a step besides its request and its caller."""
-
-    task: Task | Invalid | None = None
-    """As its token says; Invalid for a token that does not hold, which denies."""
-    reporter: str = ""
-    """The proxy that asks, where it speaks for one workload only; `""` for a gateway."""
-    approved: frozenset[str] = frozenset()
-    """Names of the rules whose challenge an approval lifts for this step."""
-    admits: Callable[[Envelope, float], bool] | None = None
-    """Takes one step out of an envelope at a time; without it there are no envelopes."""
-    injects: bool = True
-    """Whether credentials for destinations can be made here; without it a step that needs one is denied."""
-
-
-NOTHING_MORE: Final = Circumstances()
 
 
 class Pending(NamedTuple):
@@ -104,11 +86,15 @@ def begin(
     classified = snapshot.catalogue.classify(request)
     step = Step(request, principal, classified.action, classified.captures, now)
     step.rpc = classified.rpc
-    task, step.reporter, step.approved = circumstances[:3]
+    task = circumstances.task
     step.task = task if isinstance(task, Task) else None
+    step.reporter = circumstances.reporter
+    step.approved = circumstances.approved
     if snapshot.contained and contained_by(snapshot.contained, step) is not None:
         return Decided(refuse_contained(step.principal, "declared"))
-    refused = _refusal(snapshot, step, classified.refused, task)
+    refused = None
+    if classified.refused or task is not None or step.action.body:
+        refused = _refusal(snapshot, step, classified.refused, task)
     candidates = snapshot.rules.candidates(key_of(step))
     if refused is not None:
         # It counts like any refused step: probing is not to be for nothing.
@@ -217,6 +203,10 @@ def _teach(
 ) -> Decided:
     """Put the decision together with what it teaches; with `readings` the hits were measured already."""
     step, candidates, decision = pending.step, pending.candidates, verdict.decision
+    if not (candidates.after or candidates.adds or candidates.outcomes):  # nothing waits for the answer
+        if readings is not None:
+            return Decided(verdict)
+        return Decided(verdict, _measured(pending.hits) if candidates.later.rules else pending.hits)
     allowed = decision is Decision.ALLOW
     reserved = readings is not None
     after = after_answer(candidates, step, decision, reserved=reserved) if candidates.after else ()

@@ -58,15 +58,4 @@ class Batch:
             verdict, identifier, snapshot.digest, request, int(snapshot.loaded_at), join=join
         )
         micros = int((ports.monotonic() - self.started) * 1_000_000)
-        ports.submit(
-            DecisionEvent(
-                id=identifier,
-                time=self.now,
-                digest=snapshot.digest,
-                caller=caller,
-                request=request,
-                verdict=verdict,
-                micros=micros,
-                expected=expected,
-            )
-        )
+        ports.submit(DecisionEvent(identifier, self.now, snapshot.digest, caller, request, verdict, micros, expected))

@@ -16,7 +16,7 @@ from authz_server.engine.ports import Ports, Trust
 from authz_server.errors import DecodeError, StateUnavailableError
 from authz_server.identity.caller import check_caller, reporter_of
 from authz_server.model import ABSENT, Call, Containment, Entity, Invalid, Outcome, Principal, Request, Task
-from authz_server.pdp import NOTHING_MORE, Circumstances, Decided
+from authz_server.pdp import Circumstances, Decided
 from authz_server.policy.envelopes import Meter
 from authz_server.signals import NO_READINGS, Hit, Measurement, Readings
 from authz_server.verdict import Decision, Reason, Verdict
@@ -54,14 +54,16 @@ def _withdraw(each: Waiting, read: Readings, verdict: Verdict) -> Decided:
 class Engine:
     """Decides batches of calls. Threads may share it."""
 
-    __slots__ = ("_containing", "_deferred", "_meter", "_ports", "trust")
+    __slots__ = ("_containing", "_deferred", "_ports", "_usual", "trust")
 
     def __init__(self, ports: Ports, trust: Trust) -> None:
         self._ports = ports
         self.trust = trust
         self._deferred: deque[Measurement] = deque(maxlen=MAX_DEFERRED)
         self._containing = Containing(ports)
-        self._meter = ports.meter or Meter(ports.replicas)
+        meter = ports.meter or Meter(ports.replicas)
+        self._usual = Circumstances(admits=meter.admits, injects=ports.injects)
+        """Those of a step without a task, by a gateway."""
 
     @property
     def ports(self) -> Ports:
@@ -133,23 +135,24 @@ class Engine:
             return Done(request, pdp.refuse_identity(identity))
         principal = identity if isinstance(identity, Principal) else batch.snapshot.callers.identify(request)
         task = ports.tasks.task_of(request, principal, now) if ports.tasks is not None else None
-        # A token that does not hold denies, but who shows it may be contained, which comes first.
-        flags = pdp.containment_entities(principal, request, task if isinstance(task, Task) else None)
+        proved = task if isinstance(task, Task) else None
         if principal is not None:
             ports.guard.seen(principal.id, now)
-            held = ports.contained.find(flags, now) if len(ports.contained) else None
-            if held is not None:
-                return Done(request, pdp.refuse_contained(principal, held.rule))
-        more = Circumstances(
-            task,
-            reporter_of(call.caller, batch.trust.callers),
-            ports.approvals.approved(request, principal, now) if ports.approvals is not None else NOTHING_MORE.approved,
-            self._meter.admits,
-            ports.injects,
-        )
+            # A token that does not hold denies, but who shows it may be contained, which comes first.
+            if len(ports.contained):
+                held = ports.contained.find(pdp.containment_entities(principal, request, proved), now)
+                if held is not None:
+                    return Done(request, pdp.refuse_contained(principal, held.rule))
+        more = self._usual
+        reporter = reporter_of(call.caller, batch.trust.callers)
+        if task is not None or reporter:
+            more = more._replace(task=task, reporter=reporter)
+        if ports.approvals is not None:
+            more = more._replace(approved=ports.approvals.approved(request, principal, now))
         begun = pdp.begin(batch.snapshot, request, principal or ABSENT, now, more)
         if isinstance(begun, Decided):
             return Done(request, begun.verdict, begun.hits, begun.expected)
+        flags = pdp.containment_entities(principal, request, proved)
         return Waiting(position, request, begun, Measurement(begun.hits, self._fingerprint(call), flags))
 
     def _fingerprint(self, call: Call) -> bytes:

@@ -21,11 +21,11 @@ class Tally:
     __slots__ = ("_counts",)
 
     def __init__(self) -> None:
-        self._counts: dict[Sort, count[int]] = {}
+        self._counts: dict[tuple[str, str, bool], count[int]] = {}
 
     def add(self, verdict: Verdict) -> None:
         """Count one decision."""
-        sort = Sort(verdict.decision, verdict.reason, verdict.shadow)
+        sort = (verdict.decision, verdict.reason, verdict.shadow)
         known = self._counts.get(sort)
         if known is None:
             known = self._counts.setdefault(sort, count())
@@ -34,4 +34,4 @@ class Tally:
     def totals(self) -> Iterator[tuple[Sort, int]]:
         """How many of each sort so far."""
         for sort, made in sorted(self._counts.items()):
-            yield sort, int(repr(made)[6:-1])  # `count(7)`: asking the object itself would count one more
+            yield Sort(*sort), int(repr(made)[6:-1])  # `count(7)`: asking the object itself would count one more

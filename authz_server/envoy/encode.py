@@ -44,7 +44,6 @@ _IDS_DENIED = 3
 _MAX_RISK = 2**53
 """Doubles are exact whole numbers up to here."""
 _DEFAULTS: Final = EncodeSettings()
-_DEMANDS: Final = Verdict._fields.index("demands")
 
 
 class Encoder:
@@ -94,13 +93,13 @@ class Encoder:
             A CheckResponse; `DENIED_503` when the verdict contradicts itself or something in it cannot be sent.
         """
         try:
-            answer = self._encode(verdict, decision_id, Version(policy_digest, loaded_at), request)
+            answer = self._encode(verdict, decision_id, (policy_digest, loaded_at), request)
             return answer + _join(join) if join and verdict.decision is Decision.ALLOW else answer
         except Exception:  # noqa: BLE001 - an exception here would abort the call, which fail-open proxies let through
             self.faults += 1
             return DENIED_503
 
-    def _encode(self, verdict: Verdict, decision_id: str, version: Version, request: Request | None) -> bytes:
+    def _encode(self, verdict: Verdict, decision_id: str, version: tuple[str, int], request: Request | None) -> bytes:
         if _DECISION_ID.fullmatch(decision_id) is None:
             raise AnswerError("decision id")
         spoofed: tuple[str, ...] = ()
@@ -108,19 +107,12 @@ class Encoder:
         if request is not None:
             spoofed = request.spoofed
             grpc = request.headers.get("content-type", "").startswith("application/grpc")
-        # Everything that the message is made of: the first nine fields of a verdict, decision to retry_after, and the last.
-        key = (
-            *verdict[:9],
-            verdict.shadow,
-            verdict.degraded,
-            verdict[_DEMANDS:],
-            version,
-            len(decision_id),
-            grpc,
-        )
+        # Everything that the message is made of: the first nine fields of a verdict, decision to retry_after, and a few more.
+        flags = (verdict.shadow, verdict.degraded, verdict.demands, verdict.strip)
+        key = (verdict[:9], flags, version, len(decision_id), grpc)
         pieces = self._memo.get(key)
         if pieces is None or (spoofed and not OUR_HEADERS.issuperset(spoofed)):
-            pieces = self._pieces(verdict, len(decision_id), version, spoofed, grpc=grpc)
+            pieces = self._pieces(verdict, len(decision_id), Version(*version), spoofed, grpc=grpc)
             if OUR_HEADERS.issuperset(spoofed):  # names that a client makes up must not fill the memory
                 if len(self._memo) >= _MEMO_SIZE:
                     self._memo.clear()
