@@ -202,3 +202,15 @@ def test_engines_have_envelopes_of_their_own():
     text = POLICY + f"envelopes: [{{name: e, match: {{principal: {AGENT}, action: list}}, rate: 1/s}}]\n"
     one, two = (bench(text, tasks=None) for _ in range(2))
     assert [it.step(path="/v1", principal=AGENT).decision.value for it in (one, one, two)] == ["allow", "deny", "allow"]
+
+
+def test_a_policy_that_is_older_than_it_may_be_decides_nothing():
+    """With `when_stale: deny` every step is answered 503 until a good policy is there again."""
+    bench = Bench(POLICY)
+    bench.policy.refuses = True
+    (answer,) = bench.decide(bench.payload(principal=AGENT))
+    verdict = bench.events[-1].verdict
+    assert (verdict.reason, verdict.detail) == (Reason.STATE_UNAVAILABLE, "policy_stale")
+    assert answer.denied_response.status.code == 503
+    bench.policy.refuses = False
+    assert bench.step(principal=AGENT).detail != "policy_stale"
