@@ -1,11 +1,6 @@
-"""The closed words of the policy language, and the one table of those that this version does not know what to do with.
+"""The closed words of the policy language, by the place where they stand."""
 
-A word of the table is part of the language and refused with a message of its own, so that nobody searches for a spelling
-mistake and no rule is ever loaded without the part that made it strict. To support a word, take it out of the table and
-into the list it belongs to.
-"""
-
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from enum import StrEnum
 from typing import Final
 
@@ -59,7 +54,7 @@ ENTITY_WORDS: Final = tuple(
 
 
 class Place(StrEnum):
-    """Where a word stands, for `NOT_YET`."""
+    """Where a word stands, in the words of a message."""
 
     SECTION = "section"
     ENVIRONMENT = "key of an environment file"
@@ -90,10 +85,6 @@ class Place(StrEnum):
     ADDED = "score"
 
 
-NOT_YET: Final[Mapping[StrEnum, frozenset[str]]] = {}
-"""Words of the language that this version refuses."""
-
-
 def full_name(name: str, team: str) -> str:
     """The name of an entry in the whole policy: a team's entries carry the name of the team, `""` is the platform."""
     return f"{team}/{name}" if team else name
@@ -101,6 +92,4 @@ def full_name(name: str, team: str) -> str:
 
 def unknown(word: str, place: StrEnum, known: Collection[str], report: Report) -> str:
     """The message about a word that is not among the known ones."""
-    if word in NOT_YET.get(place, ()):
-        return f"`{word}` is not supported by this version"
     return f"unknown {place.value} `{shown(word)}`{report.meant(word, known)}"

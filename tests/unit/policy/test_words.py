@@ -6,7 +6,7 @@ from authz_server.policy import words
 from authz_server.policy.entries import SignalWord
 from authz_server.policy.facts import BARE, FACTS, OUTCOME_FACTS
 from authz_server.policy.report import Report
-from authz_server.policy.words import NOT_YET, Place, full_name, unknown
+from authz_server.policy.words import Place, full_name, unknown
 from authz_server.verdict import Effect
 
 _SUPPORTED = {
@@ -24,22 +24,15 @@ _SUPPORTED = {
 }
 
 
-def test_no_word_is_both_supported_and_refused():
-    """Lifting a word means moving it, not adding it."""
-    assert not [
-        (place, word) for place, known in _SUPPORTED.items() for word in known if word in NOT_YET.get(place, ())
-    ]
-
-
 @pytest.mark.parametrize("place", _SUPPORTED)
 def test_no_word_stands_twice_in_a_list(place):
     """Messages list them."""
     assert len(set(_SUPPORTED[place])) == len(_SUPPORTED[place])
 
 
-def test_every_effect_is_supported_or_refused_by_name():
+def test_every_effect_is_a_word():
     """A new effect must be decided on."""
-    assert {*words.EFFECTS, *NOT_YET.get(Place.EFFECT, ())} == {effect.value for effect in Effect}
+    assert {*words.EFFECTS} == {effect.value for effect in Effect}
 
 
 def test_every_kind_of_signal_is_a_field_of_a_signal():
@@ -59,13 +52,14 @@ def test_teams_have_no_words_of_their_own():
     assert set(words.TEAM_SECTIONS) < set(words.SECTIONS)
 
 
-def test_words_of_later_versions_have_a_message_of_their_own(monkeypatch):
-    """They are no spelling mistakes, and only where they belong."""
-    monkeypatch.setattr(words, "NOT_YET", {Place.RULE_FIELD: frozenset({"learn"})})
-    known, report = words.RULE_FIELDS, Report()
-    assert unknown("learn", Place.RULE_FIELD, known, report) == "`learn` is not supported by this version"
-    assert unknown("larn", Place.RULE_FIELD, known, report).startswith("unknown field of a rule `larn`")
-    assert unknown("learn", Place.ACTION_FIELD, known, report).startswith("unknown field of an action `learn`")
+def test_an_unknown_word_is_told_with_its_place_and_the_nearest_one():
+    """Where it stands says what it could have been."""
+    report = Report()
+    said = unknown("enforse", Place.RULE_FIELD, words.RULE_FIELDS, report)
+    assert said == "unknown field of a rule `enforse`; did you mean `enforce`?"
+    assert unknown("learn", Place.ACTION_FIELD, words.ACTION_FIELDS, report).startswith(
+        "unknown field of an action `learn`"
+    )
 
 
 def test_a_name_is_full_with_its_team():
