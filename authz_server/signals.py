@@ -33,6 +33,7 @@ budget    What is used up of a quantity, from the first reservation until `windo
           with `amount` > 0 reserves it if the sum stays within `cap`, else it stores nothing. One with `amount` < 0 gives
           back, down to 0. Reading: what was used and `amount` together, whether it was stored or not; at least 0.
 
+Two members of one step on one instance are both measured, and each of the two hits reads what the step makes of it.
 A *repeat* of the same step (Envoy's retry, byte for byte) reads and counts nothing.
 """
 

@@ -137,6 +137,24 @@ def unite(names: Sequence[bytes], hits: Sequence[Hit]) -> list[int]:
     return [chosen[key] if key[1] else counting.get(key[0], chosen[key]) for key in same]
 
 
+def shares(names: Sequence[bytes], hits: Sequence[Hit], standing: Sequence[int]) -> list[tuple[int, ...]]:
+    """Say what each hit reads when several are about one instance: what the step makes of it, whichever member is asked.
+
+    Returns:
+        For each hit the measured places of which the largest is its reading: of a distinct list all of its instance, of a
+        level the last one.
+    """
+    found = []
+    for place, name, hit in zip(standing, names, hits, strict=True):
+        kind = hit.signal.kind
+        if kind is SignalKind.DISTINCT or kind is SignalKind.LEVEL:
+            same = sorted({other for other, known in zip(standing, names, strict=True) if known == name})
+            found.append(tuple(same) if kind is SignalKind.DISTINCT else (same[-1],))
+        else:
+            found.append((place,))
+    return found
+
+
 def ring_entry(keys: Keys, hit: Hit) -> bytes:
     """Write what the ring of a level would remember of a step: its member and its group, or `b""` without a ring."""
     signal = hit.signal

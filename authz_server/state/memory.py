@@ -11,7 +11,18 @@ from authz_server.keyhash import KeyedHash
 from authz_server.model import Containment, Entity
 from authz_server.signals import Hit, Measurement, Readings
 from authz_server.state.keys import Keys
-from authz_server.state.layout import COUNT, DISTINCT, FAMILIAR, LEVEL, SEQUENCE, Layouts, is_reader, ring_entry, unite
+from authz_server.state.layout import (
+    COUNT,
+    DISTINCT,
+    FAMILIAR,
+    LEVEL,
+    SEQUENCE,
+    Layouts,
+    is_reader,
+    ring_entry,
+    shares,
+    unite,
+)
 from authz_server.state.values import (
     measure_budget,
     measure_count,
@@ -127,7 +138,7 @@ class MemoryStore:
             readings = {
                 p: self._read(names[p], kinds[p], hits[p], now, guard, counted=counted) for p in sorted({*standing})
             }
-            values = [readings[place] for place in standing]
+            values = [max([readings[place] for place in group]) for group in shares(names, hits, standing)]
         return Readings(tuple(values), not counted, contained)
 
     def _locate(self, hits: tuple[Hit, ...]) -> tuple[list[bytes], list[int]] | None:

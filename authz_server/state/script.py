@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from authz_server.errors import StateUnavailableError
 from authz_server.signals import Hit, Measurement
 from authz_server.state.keys import Keys
-from authz_server.state.layout import COUNT, DISTINCT, FAMILIAR, LEVEL, SEQUENCE, Layouts, ring_entry, unite
+from authz_server.state.layout import COUNT, DISTINCT, FAMILIAR, LEVEL, SEQUENCE, Layouts, ring_entry, shares, unite
 
 SCHEMA = 1
 """Of the reply."""
@@ -43,8 +43,8 @@ class Call(NamedTuple):
     nonce: int
     size: int
     """Integers in the reply."""
-    places: tuple[int, ...]
-    """For each hit the place of its reading, when two hits share a key; else empty."""
+    places: tuple[tuple[int, ...], ...]
+    """For each hit the places of which the largest is its reading, when two hits share a key; else empty."""
 
 
 class Answer(NamedTuple):
@@ -98,7 +98,7 @@ class Codec:
             else:
                 records.append(layout.record + self._contribution(layout.kind, hit))
                 further = True
-        places: tuple[int, ...] = ()
+        places: tuple[tuple[int, ...], ...] = ()
         if len(set(names)) != len(names):
             names, records, places = _name_once(names, records, hits)
         size = _REPLY_HEAD + len(names)
@@ -139,7 +139,7 @@ def decode(call: Call, reply: Any) -> Answer | StateUnavailableError:
     if type(reply) is list and len(reply) == call.size and reply[0] == SCHEMA and reply[1] == call.nonce:
         values = tuple(reply[_REPLY_HEAD:])
         if call.places:
-            values = tuple(values[place] for place in call.places)
+            values = tuple(max([values[place] for place in group]) for group in call.places)
         return Answer(values, reply[2] == 1, reply[3], reply[4])
     if isinstance(reply, StateUnavailableError):
         return reply
@@ -148,13 +148,13 @@ def decode(call: Call, reply: Any) -> Answer | StateUnavailableError:
 
 def _name_once(
     names: list[bytes], records: list[bytes], hits: tuple[Hit, ...]
-) -> tuple[list[bytes], list[bytes], tuple[int, ...]]:
-    """Name each instance once, and give for each hit the place of its reading."""
+) -> tuple[list[bytes], list[bytes], tuple[tuple[int, ...], ...]]:
+    """Name each member of an instance once, and give for each hit the places of its reading."""
     standing = unite(names, hits)
     kept = sorted(set(standing))
     order = {place: rank for rank, place in enumerate(kept)}
     return (
         [names[place] for place in kept],
         [records[0], *(records[place + 1] for place in kept)],
-        tuple(order[place] for place in standing),
+        tuple(tuple(order[place] for place in group) for group in shares(names, hits, standing)),
     )

@@ -81,7 +81,7 @@ class TestSharedInstance:
         """Two members of one step are two, the same twice is one; the stage of a hit behind the first is not seen."""
         hits = (Hit(TARGETS, ALICE, member="a"), Hit(TARGETS, ALICE, member="b"), Hit(TARGETS, ALICE, member="a"))
         chain = (Hit(CHAIN, ALICE, stage=0), Hit(CHAIN, ALICE, stage=1))
-        assert stand.step(*hits, *chain).values == (1, 2, 1, 1, 1)
+        assert stand.step(*hits, *chain).values == (2, 2, 2, 1, 1)
         assert stand.step(Hit(TARGETS, ALICE, member="b"), Hit(CHAIN, ALICE, stage=1)).values == (2, 2)
 
 
