@@ -184,9 +184,9 @@ class Server:
             self._wake.wait(TICK_S)
             self._wake.clear()
             try:
+                # First, so that a store that fails does not keep an old policy deciding.
+                self.policy.judge(stale=policy_state(self.policy, self._policy_files, assembly.clock()).stale)
                 self.engine.tick()
-                seen = policy_state(self.policy, self._policy_files, assembly.clock())
-                self.policy.refuses = seen.stale and self.policy.current.text.defaults.when_stale == "deny"
             except Exception as error:
                 LOG.error("a tick failed: cause=%s", type(error).__name__, exc_info=LOG.isEnabledFor(logging.DEBUG))  # noqa: TRY400 - a traceback only for whoever debugs
 

@@ -115,6 +115,10 @@ class PolicyHolder:
         )
         self._good = good
 
+    def judge(self, *, stale: bool) -> None:
+        """Stop deciding by a policy that is older than it may be, if it says so itself; go on when it no longer is."""
+        self.refuses = stale and self.current.text.defaults.when_stale == "deny"
+
     def publish(self, snapshot: Snapshot) -> None:
         """Decide by this snapshot from the next batch on."""
         self.current = snapshot

@@ -17,7 +17,7 @@ def demo(
     """Watch a benign agent and an intruder through a real Envoy; exit 0 only if the one finished and the other did not."""
     try:
         from authz_server.demo.run import run_demo  # noqa: PLC0415 - an extra that production does not have
-        from authz_server.demo.servers import DemoError  # noqa: PLC0415
+        from authz_server.demo.servers import DemoError  # noqa: PLC0415 - as above
     except ImportError as error:
         message = f"error: the demo needs more packages ({error.name}): pip install 'authz-server[demo]'"
         errors.print(message, markup=False)

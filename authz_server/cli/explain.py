@@ -45,15 +45,15 @@ def explain(
 ) -> None:
     """Decide one step with nothing measured before it, and say why every rule did what it did."""
     from authz_server.assembly import clock  # noqa: PLC0415 - other commands start without it
-    from authz_server.policy.compiler import compile_policy  # noqa: PLC0415
-    from authz_server.policy.step import ANONYMOUS  # noqa: PLC0415
-    from authz_server.sources.files import read_directory, read_file  # noqa: PLC0415
-    from authz_server.trial.cases import AskedError  # noqa: PLC0415
-    from authz_server.trial.explain import explain as explain_step  # noqa: PLC0415
-    from authz_server.trial.explain_question import Overrides, read_question  # noqa: PLC0415
-    from authz_server.trial.explain_text import describe  # noqa: PLC0415
-    from authz_server.trial.explain_words import plain_values  # noqa: PLC0415
-    from authz_server.trial.trial import TRIAL_KEY  # noqa: PLC0415
+    from authz_server.policy.compiler import compile_policy  # noqa: PLC0415 - as above
+    from authz_server.policy.step import ANONYMOUS  # noqa: PLC0415 - as above
+    from authz_server.sources.files import read_directory, read_file  # noqa: PLC0415 - as above
+    from authz_server.trial.cases import AskedError  # noqa: PLC0415 - as above
+    from authz_server.trial.explain import explain as explain_step  # noqa: PLC0415 - as above
+    from authz_server.trial.explain_question import Overrides, read_question  # noqa: PLC0415 - as above
+    from authz_server.trial.explain_text import describe  # noqa: PLC0415 - as above
+    from authz_server.trial.explain_words import plain_values  # noqa: PLC0415 - as above
+    from authz_server.trial.trial import TRIAL_KEY  # noqa: PLC0415 - as above
 
     given = _given(readings or ())
     data = sys.stdin.buffer.read() if request == "-" else read_file(Path(request))

@@ -77,7 +77,7 @@ def replay(
         raise typer.BadParameter("needs --against", param_hint="--fail-on-loosened")
     begin, ttl_s = _moment(start), _seconds(task_ttl)
     from authz_server.trial.lane import START, LaneSettings  # noqa: PLC0415 - other commands start without the engine
-    from authz_server.trial.replay_run import Question, run  # noqa: PLC0415
+    from authz_server.trial.replay_run import Question, run  # noqa: PLC0415 - as above
 
     settings = LaneSettings(START if begin is None else begin, ttl_s, delegated=delegation)
     replayed = run(Question(trace, policies, environment, against, settings), errors, time.perf_counter, quiet=quiet)
@@ -95,7 +95,7 @@ def _print(replayed: "Replayed", output: Format) -> None:
     if output is Format.JSON:
         typer.echo(json.dumps(replayed.as_json(), ensure_ascii=False))
         return
-    from authz_server.trial.replay_show import show  # noqa: PLC0415
+    from authz_server.trial.replay_show import show  # noqa: PLC0415 - as in `replay`
 
     console = Console(highlight=False)
     show(console if console.is_terminal else Console(highlight=False, width=WIDTH), replayed)

@@ -41,7 +41,7 @@ def diff(
 ) -> None:
     """Show what a change of policy means, entry by entry, and whether it loosens anything."""
     from authz_server.reports.diff import as_json as values  # noqa: PLC0415 - see `lint`
-    from authz_server.reports.diff import compare  # noqa: PLC0415
+    from authz_server.reports.diff import compare  # noqa: PLC0415 - as above
 
     found = compare(_read(old, environment), _read(new, environment))
     if as_json:
@@ -55,7 +55,7 @@ def diff(
 def coverage(directory: _Directory, *, environment: EnvironmentOption = None, as_json: _Json = False) -> None:
     """Show which entries of OWASP Agentic, ATT&CK, ATLAS, MAESTRO and CSF the rules are tagged with, and which they are not."""
     from authz_server.reports.coverage import as_json as values  # noqa: PLC0415 - see `lint`
-    from authz_server.reports.coverage import coverage as cover  # noqa: PLC0415
+    from authz_server.reports.coverage import coverage as cover  # noqa: PLC0415 - as above
 
     found = cover(_read(directory, environment))
     if as_json:
@@ -70,7 +70,7 @@ def _read(directory: Path, environment: Path | None) -> "PolicyText":
     Raises:
         PolicyError: with every fault of it.
     """
-    from authz_server.inspection import compile_directory  # noqa: PLC0415
+    from authz_server.inspection import compile_directory  # noqa: PLC0415 - see `lint`
 
     return compile_directory(directory, environment).text
 

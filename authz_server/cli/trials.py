@@ -48,8 +48,8 @@ def run_cases(
 ) -> None:
     """Run the cases of a policy on a virtual clock; exit 1 when one goes another way than expected."""
     from authz_server.sources.files import read_file  # noqa: PLC0415 - other commands start without it
-    from authz_server.trial.case_session import run_session  # noqa: PLC0415
-    from authz_server.trial.cases import AskedError  # noqa: PLC0415
+    from authz_server.trial.case_session import run_session  # noqa: PLC0415 - as above
+    from authz_server.trial.cases import AskedError  # noqa: PLC0415 - as above
 
     environment = (str(env), read_file(env)) if env is not None else None
     wants_mutants = mutate or mutate_min is not None

@@ -14,7 +14,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from concurrent import futures
 from typing import Any, Final
 
 import grpc
@@ -22,9 +21,8 @@ import grpc
 from authz_server.control.outcomes import TAKEN, Outcomes
 from authz_server.envoy.accesslog import SERVICE
 from authz_server.envoy.join import join_reporter
-from authz_server.errors import ConfigError
 from authz_server.listeners.base import ListenerLimits
-from authz_server.listeners.doors import Door, bound_address, fixed_caller
+from authz_server.listeners.doors import Door
 from authz_server.listeners.grpcio import MAX_AGE_GRACE_MS, MAX_AGE_MS, GrpcioListener
 from authz_server.model import Call, Caller
 
@@ -57,6 +55,9 @@ class AccessLogListener(GrpcioListener):
         ConfigError: as for checks.
     """
 
+    _task = "logs"
+    _max_rpcs = MAX_STREAMS + _SPARE_THREADS + _MORE_CALLS
+
     def __init__(self, door: Door, outcomes: Outcomes) -> None:
         super().__init__(
             door,
@@ -78,26 +79,9 @@ class AccessLogListener(GrpcioListener):
         with self._room:
             return self._streams.total()
 
-    def start(self) -> None:
-        """Bind and serve; see `Listener.start`."""
-        pool = futures.ThreadPoolExecutor(self._size, thread_name_prefix=f"logs-{self._door.address}")
-        server: Any = grpc.server(
-            pool, options=self._options(), maximum_concurrent_rpcs=MAX_STREAMS + _SPARE_THREADS + _MORE_CALLS
-        )
+    def _register(self, server: Any) -> None:
         handler = grpc.stream_unary_rpc_method_handler(self._stream)
         server.add_registered_method_handlers(SERVICE, {"StreamAccessLogs": handler})
-        self._health.add_to(server)
-        try:
-            port = self._bind(server)
-        except ConfigError:
-            pool.shutdown()
-            if self._socket:
-                self._socket.release()
-            raise
-        self._address = bound_address(self._door, port)
-        self._caller = fixed_caller(self._door, self._address)
-        self._server, self._pool = server, pool
-        server.start()
 
     def stop(self, grace_s: float) -> None:
         """Take what is on its way, then close; streams never end by themselves, so most of `grace_s` is not needed."""

@@ -157,7 +157,7 @@ class PathVerifier:
         try:
             _, *authorities = verifier.verify(leaf, self._intermediates).chain
         # Not only VerificationError: its message prints the leaf's names, and printing hostile ones raises TypeError.
-        except Exception:  # noqa: BLE001
+        except Exception:  # noqa: BLE001 - no path is the answer: it denies
             return None
         return PathValidity(
             max(authority.not_valid_before_utc.timestamp() for authority in authorities),

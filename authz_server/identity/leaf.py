@@ -96,7 +96,7 @@ def read_leaf(der: bytes) -> Leaf | Invalid:
         not_after = certificate.not_valid_after_utc.timestamp()
     # The library decodes names, extensions and keys only when they are first read, and raises more than it documents
     # (TypeError for a BIT STRING in a name). Whatever a certificate makes it raise, the certificate is refused.
-    except Exception:  # noqa: BLE001
+    except Exception:  # noqa: BLE001 - malformed is the answer: it denies
         return _MALFORMED
     if reason:
         return Invalid(reason)

@@ -68,6 +68,10 @@ class GrpcioListener:
         ConfigError: the door admits anybody without saying so, or a certificate cannot be used.
     """
 
+    _task = "check"
+    """In the names of the threads."""
+    _max_rpcs = MAX_CONCURRENT_RPCS
+
     def __init__(
         self,
         door: Door,
@@ -106,10 +110,9 @@ class GrpcioListener:
 
     def start(self) -> None:
         """Bind and serve; see `Listener.start`."""
-        pool = futures.ThreadPoolExecutor(self._size, thread_name_prefix=f"check-{self._door.address}")
-        server: Any = grpc.server(pool, options=self._options(), maximum_concurrent_rpcs=MAX_CONCURRENT_RPCS)
-        handler = grpc.unary_unary_rpc_method_handler(self._check)
-        server.add_registered_method_handlers(CHECK_SERVICE, {"Check": handler})
+        pool = futures.ThreadPoolExecutor(self._size, thread_name_prefix=f"{self._task}-{self._door.address}")
+        server: Any = grpc.server(pool, options=self._options(), maximum_concurrent_rpcs=self._max_rpcs)
+        self._register(server)
         self._health.add_to(server)
         try:
             port = self._bind(server)
@@ -122,6 +125,11 @@ class GrpcioListener:
         self._caller = fixed_caller(self._door, self._address)
         self._server, self._pool = server, pool
         server.start()
+
+    def _register(self, server: Any) -> None:
+        """Add the methods that this listener serves beside health."""
+        handler = grpc.unary_unary_rpc_method_handler(self._check)
+        server.add_registered_method_handlers(CHECK_SERVICE, {"Check": handler})
 
     def set_serving(self, serving: bool) -> None:  # noqa: FBT001 - the one thing that it says
         """Switch the health that Check and Watch report."""

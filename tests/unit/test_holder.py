@@ -129,3 +129,15 @@ def test_a_new_policy_knows_what_the_old_one_was_asked():
     it.current.rules.candidates(key)
     it.publish(it.compile({name: text.encode() for name, text in GOOD.items()}))
     assert key in it.current.rules.known_keys()
+
+
+@pytest.mark.parametrize(("said", "refuses"), [("deny", True), ("flag", False)])
+def test_an_old_policy_stops_deciding_only_if_it_says_so(said, refuses):
+    """And decides again once it is no longer too old."""
+    holder = PolicyHolder(KEYED, (), lambda: 0.0)
+    text = f"version: 1\nactions: [{{name: a, match: {{path: /a}}, kind: read}}]\ndefaults: {{when_stale: {said}}}\n"
+    holder.publish(holder.compile({"p.yaml": text.encode()}))
+    holder.judge(stale=True)
+    assert holder.refuses is refuses
+    holder.judge(stale=False)
+    assert holder.refuses is False
