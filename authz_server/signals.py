@@ -4,9 +4,9 @@ A *signal* is a definition of the policy; a *hit* is one step's contribution to 
 whole number that comes back. Semantics (times in milliseconds, `d = max(0, now - last)`), the same in every store:
 
 count     Sliding window of two buckets: `index = now // window`; on a new index the previous bucket is the current one
-          if the indices adjoin, else 0. A silence of a whole window empties both. The step counts one, unless the current
-          bucket has reached `cap` (twice the largest limit: a caller who keeps trying cannot push its own recovery away
-          for ever). With `amount` 0 the step only reads. Reading: `current + previous * (window - now % window) // window`.
+          if the indices adjoin, else 0. A silence of a whole window empties both. The step counts one, or
+          the `amount` of steps that it stands for, up to `cap` (twice the largest limit: a caller who keeps trying cannot
+          push its own recovery away for ever). With `amount` 0 the step only reads. Reading: `current + previous * (window - now % window) // window`.
 distinct  The members seen within the window, each with its last time. A known member is refreshed; a new one is added
           after the members older than the window are dropped. A full list (`cap`) stores nothing and reads `cap + 1`.
           Reading: how many members are alive, this one included. An empty member only reads: a step that has no such
@@ -88,7 +88,7 @@ class Hit(NamedTuple):
     stage: int = -1
     """sequence: the stage of this step from 0, or -1 to read only."""
     amount: int = 1
-    """count, familiar: 0 to read only; level: thousandths; budget: units."""
+    """count: so many steps, up to 255; familiar: 1; of both 0 to read only; level: thousandths; budget: units."""
     group: str = ""
     """level: who vouches for the member, for `share`."""
 
@@ -101,6 +101,8 @@ class Measurement(NamedTuple):
     """16 bytes that a byte-identical retry shares; `b""` turns the detection of repeats off."""
     flags: tuple[Entity, ...] = ()
     """Entities whose containment is to be read in the same round trip."""
+    lasting: bool = False
+    """The fingerprint is that of an outcome, whose repeat is recognised for an hour instead of some seconds."""
 
 
 class Readings(NamedTuple):

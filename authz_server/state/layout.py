@@ -29,6 +29,8 @@ MAX_BUDGET = 2**31
 """Units: what is used up is stored in 4 bytes."""
 MAX_AMOUNT = 10_000_000
 """Of one step, up or down: the whole of the largest level, so that more would mean nothing; it travels in 4 bytes."""
+MAX_STEPS = 255
+"""Of one hit: so many steps that a replica answered without asking are counted at once; it travels in one byte."""
 MAX_LAYOUTS = 4096
 """Signals of this and earlier policies whose layouts are remembered."""
 
@@ -56,8 +58,8 @@ _U32 = Struct(">I")
 _RING = Struct(">IBB")
 _OTHER_GROUP = b"\x00\x01"
 """Of a group that hashes to `NO_GROUP`."""
-_ONE_OR_NONE = range(2)
 _EITHER_WAY = range(-MAX_AMOUNT, MAX_AMOUNT + 1)
+_AMOUNTS = {COUNT: range(MAX_STEPS + 1), FAMILIAR: range(2)}
 
 
 class Layout(NamedTuple):
@@ -215,7 +217,7 @@ def _lay_out(signal: Signal) -> Layout:
         record += _u40(signal.half_life_ms)
     else:
         record += _RING.pack(signal.cap * UNIT, signal.share, signal.ring)
-    amounts = _ONE_OR_NONE if kind in {COUNT, FAMILIAR} else _EITHER_WAY
+    amounts = _AMOUNTS.get(kind, _EITHER_WAY)
     return Layout(kind, b"s:" + signal.id.encode(), record, amounts, range(-1, signal.stages))
 
 

@@ -10,6 +10,7 @@ from authz_server.errors import StateUnavailableError
 from authz_server.keyhash import KeyedHash
 from authz_server.model import Containment, Entity
 from authz_server.signals import Hit, Measurement, Readings
+from authz_server.state.guards import Guards, Mark
 from authz_server.state.keys import Keys
 from authz_server.state.layout import (
     COUNT,
@@ -35,12 +36,12 @@ from authz_server.state.values import (
 MAX_KEYS = 500_000
 """Values held at once, unless configured: about 130 MB. A full store refuses new ones: what it knows must not be pushed out by keys
 that an attacker makes."""
-MAX_GUARDS = 131_072
-"""Steps remembered for their repeats; beyond it the oldest goes, and its repeat counts, which is the safe side."""
 MAX_FLAGS = 100_000
 """Containments."""
 REPEAT_MS = 2_000
 """A repeat comes within Envoy's time limits; as in `step.lua`."""
+OUTCOME_MS = 3_600_000
+"""An outcome is told within the hour; as in `step.lua`."""
 SWEPT_PER_STEP = 1
 """Values looked at for expiry on each step ..."""
 SWEPT_PER_KEY = 2
@@ -74,11 +75,8 @@ class MemoryStore:
         """Values as bytes: half a million tuples would stop every full garbage collection for 40 ms."""
         self._cycle: deque[bytes] = deque()
         """Each key of the shards once, in the order in which they are next looked at for expiry."""
-        self._guards: dict[bytes, int] = {}
-        self._guard_order: deque[bytes] = deque()
-        """The keys of `_guards`, the first to expire first: all live equally long."""
-        self._refused: set[bytes] = set()
-        """Those of `_guards` whose step was refused a reservation."""
+        self._guards = Guards(REPEAT_MS)
+        self._outcomes = Guards(OUTCOME_MS)
         self._flags: dict[Entity, int] = {}
 
     def __len__(self) -> int:
@@ -129,14 +127,15 @@ class MemoryStore:
         if not self._has_room(names, hits, now):
             return _failed(_OOM, measurement, contained)
         guard = self._keys.guard(hits[0].entity, measurement.fingerprint) if measurement.fingerprint else b""
-        counted = not guard or self._is_first(guard, now)
+        mark = Mark(self._outcomes if measurement.lasting else self._guards, guard) if guard else None
+        counted = mark is None or mark.guards.is_first(guard, now)
         if len(set(names)) == len(names):
             parts = zip(names, kinds, hits, strict=True)
-            values = [self._read(key, kind, hit, now, guard, counted=counted) for key, kind, hit in parts]
+            values = [self._read(key, kind, hit, now, mark, counted=counted) for key, kind, hit in parts]
         else:
             standing = unite(names, hits)
             readings = {
-                p: self._read(names[p], kinds[p], hits[p], now, guard, counted=counted) for p in sorted({*standing})
+                p: self._read(names[p], kinds[p], hits[p], now, mark, counted=counted) for p in sorted({*standing})
             }
             values = [max([readings[place] for place in group]) for group in shares(names, hits, standing)]
         return Readings(tuple(values), not counted, contained)
@@ -160,13 +159,13 @@ class MemoryStore:
         new = sum([key not in self._shards[hash(key) % SHARDS] for key in counting])
         return len(self._cycle) + new <= self._max_keys
 
-    def _read(self, key: bytes, kind: int, hit: Hit, now: int, guard: bytes, *, counted: bool) -> int:
+    def _read(self, key: bytes, kind: int, hit: Hit, now: int, mark: Mark | None, *, counted: bool) -> int:
         shard = self._shards[hash(key) % SHARDS]
         packed = shard.get(key)
         state = None if packed is None else _unpack(packed)
         after: Any
         if kind == COUNT:
-            reading, after = measure_count(state, hit.signal, now, counted=counted and hit.amount > 0)
+            reading, after = measure_count(state, hit.signal, now, amount=hit.amount if counted else 0)
         elif kind == DISTINCT:
             member = self._keys.member(hit.member) if hit.member else b""
             reading, after = measure_distinct(state, hit.signal, now, member, counted=counted)
@@ -179,7 +178,7 @@ class MemoryStore:
             entry = ring_entry(self._keys, hit)
             reading, after = measure_level(state, hit.signal, now, hit.amount, entry, counted=counted)
         else:
-            reading, after = self._reserve(state, hit, now, guard, counted=counted)
+            reading, after = self._reserve(state, hit, now, mark, counted=counted)
         if after is not None:
             shard[key] = marshal.dumps(after, _MARSHAL)
             if packed is None:
@@ -187,29 +186,12 @@ class MemoryStore:
                 self._sweep(now, SWEPT_PER_KEY)
         return reading
 
-    def _reserve(self, state: Any, hit: Hit, now: int, guard: bytes, *, counted: bool) -> tuple[int, Any]:
-        refused = not counted and guard in self._refused
+    def _reserve(self, state: Any, hit: Hit, now: int, mark: Mark | None, *, counted: bool) -> tuple[int, Any]:
+        refused = mark is not None and not counted and mark.guards.was_refused(mark.key)
         reading, after = measure_budget(state, hit.signal, now, hit.amount, counted=counted, refused=refused)
-        if guard and counted and hit.amount > 0 and after is None:
-            self._refused.add(guard)
+        if mark is not None and counted and hit.amount > 0 and after is None:
+            mark.guards.refuse(mark.key)
         return reading, after
-
-    def _is_first(self, key: bytes, now: int) -> bool:
-        """Say whether the step that leaves this mark is no repeat, and remember it."""
-        guards, order = self._guards, self._guard_order
-        if guards.get(key, 0) > now:
-            return False
-        guards[key] = now + REPEAT_MS
-        self._refused.discard(key)
-        order.append(key)
-        for _ in range(2):
-            if guards.get(order[0], 0) > now and len(order) <= MAX_GUARDS:
-                break
-            oldest = order.popleft()
-            if guards.get(oldest, 0) <= now or len(order) >= MAX_GUARDS:
-                guards.pop(oldest, None)
-                self._refused.discard(oldest)
-        return True
 
     def _sweep(self, now: int, most: int) -> None:
         """Drop the expired among the next values of the cycle."""

@@ -8,7 +8,18 @@ from typing import Any, NamedTuple
 from authz_server.errors import StateUnavailableError
 from authz_server.signals import Hit, Measurement
 from authz_server.state.keys import Keys
-from authz_server.state.layout import COUNT, DISTINCT, FAMILIAR, LEVEL, SEQUENCE, Layouts, ring_entry, shares, unite
+from authz_server.state.layout import (
+    COUNT,
+    DISTINCT,
+    FAMILIAR,
+    LEVEL,
+    MAX_STEPS,
+    SEQUENCE,
+    Layouts,
+    ring_entry,
+    shares,
+    unite,
+)
 
 SCHEMA = 1
 """Of the reply."""
@@ -16,7 +27,9 @@ _HEADER = Struct(">IBB")
 _REPLY_HEAD = 5
 """Integers before the readings: schema, nonce, repeated, resets, now."""
 _AMOUNT = Struct(">i")
-_ONE_OR_NONE = (b"\x00", b"\x01")
+_BYTES = tuple(bytes((number,)) for number in range(MAX_STEPS + 1))
+_SHORT, _LASTING = 1, 2
+"""How long the repeat guard of a call lives."""
 _NO_MEMBER = b"\x00"
 _MEMBER = b"\x08"
 
@@ -90,7 +103,7 @@ class Codec:
                 return StateUnavailableError("signal_unsupported")
             names.append(self._keys.signal(layout.suffix, hit.entity, hit.rest))
             if layout.kind == COUNT:
-                records.append(layout.record + _ONE_OR_NONE[hit.amount])
+                records.append(layout.record + _BYTES[hit.amount])
             elif layout.kind == DISTINCT:
                 records.append(layout.record + self._member(hit.member))
             elif layout.kind == SEQUENCE:
@@ -105,14 +118,14 @@ class Codec:
         guarded = bool(measurement.fingerprint)
         if guarded:
             names.append(self._keys.guard(hits[0].entity, measurement.fingerprint))
-        records[0] = _HEADER.pack(nonce, guarded, further)
+        records[0] = _HEADER.pack(nonce, (_LASTING if measurement.lasting else _SHORT) if guarded else 0, further)
         command = (b"EVALSHA", self._sha, b"%d" % len(names), *names, b"".join(records))
         return Call(command, nonce, size, places)
 
     def _contribution(self, kind: int, hit: Hit) -> bytes:
         """Encode the part of a record that is the step's own, for one of the further kinds."""
         if kind == FAMILIAR:
-            return _ONE_OR_NONE[hit.amount] + self._member(hit.member)
+            return _BYTES[hit.amount] + self._member(hit.member)
         if kind == LEVEL:
             entry = ring_entry(self._keys, hit)
             return _AMOUNT.pack(hit.amount) + bytes((len(entry),)) + entry

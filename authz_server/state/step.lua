@@ -3,8 +3,9 @@
 --
 -- KEYS   one key for each hit, named again for a further member; then the key of the repeat guard if the header says so.
 -- ARGV   [1] one packed string, big-endian: a header, then one record for each hit.
---          header    nonce u32, guard u8 (1 = the last key is the repeat guard), further u8 (1 = a kind above 3 follows)
---          count     1 u8, window u40 (all times in milliseconds), cap u32, amount u8 (0 = read only)
+--          header    nonce u32, guard u8 (1, 2 = the last key is a repeat guard for
+--                    seconds, for the hour of an outcome), further u8 (1 = a kind above 3 follows)
+--          count     1 u8, window u40 (all times in milliseconds), cap u32, amount u8 (so many steps; 0 = read only)
 --          distinct  2 u8, window u40, cap u16, length u8 and member (8 bytes, or none: read only)
 --          sequence  3 u8, window u40, half-life u40 (0 = no decay), stage u8 (255 = read only)
 --          familiar  4 u8, window u40, cap u16, amount u8 (0 = read only), length u8 and member (8 bytes, or none)
@@ -26,7 +27,7 @@
 -- All numbers stay below 2^53, where Lua's doubles are exact: the caller holds `window <= 2^36` and `cap * window < 2^53`.
 -- Nothing that is stored carries an earlier time than what it replaces, so a clock that steps back over-counts.
 local SCHEMA, FORMAT = 1, 1
-local REPEAT_MS = 2000
+local REPEAT_MS, OUTCOME_MS = 2000, 3600000
 local floor, max, byte, sub, find = math.floor, math.max, string.byte, string.sub, string.find
 local read, write, call = struct.unpack, struct.pack, redis.call
 
@@ -34,8 +35,9 @@ local time = call("TIME")
 local now = time[1] * 1000 + floor(time[2] / 1000)
 local spec = ARGV[1]
 local nonce, guard, further, at = read(">I4BB", spec)
-local hits = #KEYS - guard
-local before = guard == 1 and call("SET", KEYS[#KEYS], 1, "NX", "GET", "PX", REPEAT_MS)
+local hits = #KEYS - (guard > 0 and 1 or 0)
+local guarded_ms = guard == 2 and OUTCOME_MS or REPEAT_MS
+local before = guard > 0 and call("SET", KEYS[#KEYS], 1, "NX", "GET", "PX", guarded_ms)
 local counted, refused = not before, before == "2"
 local out = {SCHEMA, nonce, counted and 0 or 1, 0, now}
 
@@ -68,7 +70,10 @@ local function count(key, value)
     last = max(last, now)
   end
   if counted and amount > 0 then
-    if current < cap then current = current + 1 end
+    if current < cap then
+      current = current + amount
+      if current > cap then current = cap end
+    end
     put(key, write(">BI6I4I4", FORMAT, last, current, previous), last - now + 2 * window)
   end
   return current + floor(previous * (window - last % window) / window)
@@ -198,7 +203,7 @@ if further == 1 then
     local total = max(0, used + amount)
     if not counted then return refused and amount > 0 and max(total, cap + 1) or used end
     if amount > 0 and total > cap then
-      if guard == 1 then call("SET", KEYS[#KEYS], 2, "PX", REPEAT_MS) end
+      if guard > 0 then call("SET", KEYS[#KEYS], 2, "PX", guarded_ms) end
     elseif total ~= used then
       put(key, write(">BI6I4", FORMAT, first, total), max(0, first - now) + window)
     end

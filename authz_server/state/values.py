@@ -22,10 +22,8 @@ BudgetState = tuple[int, int, int]
 """expires, the first reservation, used"""
 
 
-def measure_count(
-    state: CountState | None, signal: Signal, now: int, *, counted: bool
-) -> tuple[int, CountState | None]:
-    """Count the step in a sliding window of two buckets, and estimate how many steps the last window saw."""
+def measure_count(state: CountState | None, signal: Signal, now: int, *, amount: int) -> tuple[int, CountState | None]:
+    """Count `amount` steps in a sliding window of two buckets, and estimate how many steps the last window saw."""
     _, last, current, previous = state or (0, now, 0, 0)
     window = signal.window_ms
     if now - last >= window:
@@ -33,10 +31,10 @@ def measure_count(
     elif now > last and now // window != last // window:
         current, previous = 0, current
     last = max(last, now)
-    if counted and current < signal.cap:
-        current += 1
+    if amount and current < signal.cap:
+        current = min(signal.cap, current + amount)
     reading = current + previous * (window - last % window) // window
-    return reading, (last + 2 * window, last, current, previous) if counted else None
+    return reading, (last + 2 * window, last, current, previous) if amount else None
 
 
 def measure_distinct(

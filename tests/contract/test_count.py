@@ -16,6 +16,12 @@ def test_saturates(stand: Stand) -> None:
     assert [stand.read(Hit(CALLS, ALICE)) for _ in range(6)] == [1, 2, 3, 4, 4, 4]
 
 
+def test_several_steps_at_once(stand: Stand) -> None:
+    """What a replica answered without asking is told as so many steps, up to the cap."""
+    align(stand)
+    assert [stand.read(Hit(CALLS, ALICE, amount=amount)) for amount in (2, 1, 255, 0)] == [2, 3, 4, 4]
+
+
 def test_weighs_the_previous_bucket(stand: Stand) -> None:
     """What the previous bucket saw fades as the window slides off it."""
     align(stand)

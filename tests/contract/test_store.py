@@ -135,7 +135,7 @@ class TestBatch:
     @pytest.mark.parametrize(
         "hit",
         [
-            Hit(CALLS, ALICE, amount=2), Hit(CALLS, ALICE, amount=-1), Hit(HABITS, ALICE, amount=2),
+            Hit(CALLS, ALICE, amount=256), Hit(CALLS, ALICE, amount=-1), Hit(HABITS, ALICE, amount=2),
             Hit(RISK, ALICE, amount=10_000_001), Hit(SPEND, ALICE, amount=-10_000_001), Hit(CALLS, ALICE, stage=0),
             Hit(CHAIN, ALICE, stage=-2), Hit(WALK._replace(id="00000020", share=5), ALICE),
         ],

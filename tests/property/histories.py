@@ -45,7 +45,7 @@ MEMBERS = ("", *"mnopqr")
 GROUPS = ("", *"gh")
 EDGES = (WINDOW // 2, WINDOW - 1, WINDOW, WINDOW + 1, 90_001, 2 * WINDOW, 10 * WINDOW, 24 * WINDOW)
 AMOUNTS = {
-    SignalKind.COUNT: (0, 1, 1, 1),
+    SignalKind.COUNT: (0, 1, 1, 1, 3, 255),
     SignalKind.FAMILIAR: (0, 1, 1),
     SignalKind.LEVEL: (0, 1, -1, 400, 1500, 2000, 7003, -500, -1500, 10_000_000, -10_000_000),
     SignalKind.BUDGET: (0, 1, 10, 37, 100, 101, -1, -20, 9_999_999, 10_000_000, -10_000_000),

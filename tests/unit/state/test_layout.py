@@ -97,7 +97,7 @@ def test_layouts_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("signal", "least", "most"),
     [
-        (COUNT, 0, 1),
+        (COUNT, 0, 255),
         (FAMILIAR, 0, 1),
         (LEVEL, -MAX_AMOUNT, MAX_AMOUNT),
         (BUDGET, -MAX_AMOUNT, MAX_AMOUNT),

@@ -121,18 +121,13 @@ def test_repeat_is_known_for_two_seconds(clock: VirtualClock) -> None:
     assert step(store, "a", b"f" * 16) == Readings((2,), repeated=True)
 
 
-def test_repeats_are_forgotten(clock: VirtualClock, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The marks of steps go after their two seconds, and before if there are too many."""
+def test_repeats_are_forgotten(clock: VirtualClock) -> None:
+    """The marks of steps go after their two seconds."""
     store = MemoryStore(KeyedHash(b"k" * 32), clock)
     for n in range(1000):
         step(store, "a", n.to_bytes(16, "big"))
         clock.advance(20)
-    assert len(store._guards) == len(store._guard_order) <= 102
-    monkeypatch.setattr(memory, "MAX_GUARDS", 50)
-    for n in range(1000):
-        step(store, "a", (n + 5000).to_bytes(16, "big"))
-    assert len(store._guards) == len(store._guard_order) <= 50
-    assert step(store, "a", (5999).to_bytes(16, "big")).repeated
+    assert len(store._guards._held) == len(store._guards) <= 102
 
 
 def test_refusals_are_forgotten_with_their_steps(clock: VirtualClock) -> None:
@@ -146,7 +141,18 @@ def test_refusals_are_forgotten_with_their_steps(clock: VirtualClock) -> None:
     for n in range(200):
         store.apply([refused._replace(fingerprint=n.to_bytes(16, "big"))])
         clock.advance(20)
-    assert len(store._refused) <= len(store._guards) <= 102
+    assert len(store._guards._refused) <= len(store._guards) <= 102
+
+
+def test_an_outcome_is_recognised_for_an_hour(clock: VirtualClock) -> None:
+    """Its mark outlives that of a step; both are known by their own bytes."""
+    store = MemoryStore(KeyedHash(b"k" * 32), clock)
+    outcome = Measurement((Hit(CALLS, ALICE),), b"o" * 16, lasting=True)
+    assert [each.repeated for each in store.apply([outcome, outcome])] == [False, True]
+    clock.advance(3_599_999)
+    assert store.apply([outcome])[0].repeated
+    clock.advance(1)
+    assert not store.apply([outcome])[0].repeated
 
 
 def test_containment_ends_with_its_time(clock: VirtualClock) -> None:

@@ -113,7 +113,7 @@ def test_without_hits_no_call(codec: Codec) -> None:
         Hit(COUNT._replace(cap=0), ALICE),
         Hit(SEQUENCE, ALICE, (), "", 5),
         Hit(SEQUENCE, ALICE, (), "", -2),
-        Hit(COUNT, ALICE, amount=2),
+        Hit(COUNT, ALICE, amount=256),
         Hit(LEVEL, ALICE, amount=10_000_001),
         Hit(BUDGET, ALICE, amount=-10_000_001),
     ],

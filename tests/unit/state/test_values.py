@@ -24,7 +24,7 @@ BUDGET = Signal("b", "0000000f", SignalKind.BUDGET, 1000, cap=10)
 
 def test_uncounted_steps_store_nothing() -> None:
     """A repeat leaves every kind of value as it is."""
-    assert measure_count(None, COUNT, 5000, counted=False) == (0, None)
+    assert measure_count(None, COUNT, 5000, amount=0) == (0, None)
     assert measure_distinct(None, DISTINCT, 5000, b"12345678", counted=False) == (1, None)
     assert measure_sequence(None, SEQUENCE, 5000, 2, counted=False) == (0, None)
     assert measure_familiar(None, FAMILIAR, 5000, b"12345678", counted=False) == (0, None)
@@ -34,15 +34,15 @@ def test_uncounted_steps_store_nothing() -> None:
 
 def test_repeat_reads_the_bucket_of_now() -> None:
     """A repeat in the next bucket sees the step it repeats as part of the previous one."""
-    _, state = measure_count(None, COUNT, 1999, counted=True)
-    assert measure_count(state, COUNT, 2000, counted=False) == (1, None)
+    _, state = measure_count(None, COUNT, 1999, amount=1)
+    assert measure_count(state, COUNT, 2000, amount=0) == (1, None)
 
 
 def test_count_means_something_for_two_windows() -> None:
     """A count is of use for two windows after its last step at most, the saturated step included."""
     state = None
     for now in (0, 1, 2, 3, 4):
-        _, state = measure_count(state, COUNT, now, counted=True)
+        _, state = measure_count(state, COUNT, now, amount=1)
     assert state == (2004, 4, 3, 0)
 
 
