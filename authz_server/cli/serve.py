@@ -20,9 +20,25 @@ def serve(
             help="unix:PATH or HOST:PORT; may be repeated. Default: unix:/tmp/authz-server/check.sock",
         ),
     ] = None,
+    role: Annotated[
+        str | None,
+        typer.Option(
+            "--role",
+            envvar="AUTHZ_ROLE",
+            help="data decides, control signs and takes operators' calls, all is both. Default: all",
+        ),
+    ] = None,
+    control: Annotated[
+        str | None,
+        typer.Option("--control", envvar="AUTHZ_CONTROL", help="unix:PATH where operators call. Default: none"),
+    ] = None,
     state: Annotated[
         str | None,
-        typer.Option("--state", envvar="AUTHZ_STATE", help="memory, redis://…, rediss://… or unix://… Default: memory"),
+        typer.Option(
+            "--state",
+            envvar="AUTHZ_STATE",
+            help="memory, redis://…, rediss://…, unix://…, redis+sentinel://… or redis+cluster://… Default: memory",
+        ),
     ] = None,
     state_budget: Annotated[
         str | None,
@@ -93,6 +109,8 @@ def serve(
         "policies": str(policies) if policies is not None else None,
         "environment": str(environment) if environment is not None else None,
         "listen": tuple(_listen(address, insecure=insecure_plaintext) for address in listen) if listen else None,
+        "role": role,
+        "control": {"listen": (control,)} if control is not None else None,
         "state": state,
         "state_budget": state_budget,
         "replicas": replicas,

@@ -9,6 +9,7 @@ from authz_server.config.values import (
     Duration,
     ExactSpiffeId,
     FilePath,
+    Member,
     Network,
     Rate,
     Share,
@@ -77,6 +78,14 @@ class AccessLogs(_Model):
     """Names of Envoy's routes that are not checked on purpose."""
 
 
+MAX_RECORD_KEYS: Final = 8
+"""The present key, the next one, and those of a few regions."""
+MAX_MEMBERS: Final = 256
+"""Of a group of operators; patterns stand for many."""
+MAX_GROUPS: Final = 64
+"""Of operators."""
+
+
 class Domain(_Model):
     """A trust domain and where its bundle is."""
 
@@ -136,9 +145,28 @@ class ContainmentConfig(_Model):
 
 
 class Secrets(_Model):
-    """Files with secrets; read once at the start."""
+    """Files with secrets and keys; read once at the start."""
 
     hash_key: FilePath | None = None
+    record_key: FilePath | None = None
+    """PEM of the Ed25519 key that signs containments (PKCS #8); the roles `all` and `control` read it."""
+    record_public_keys: tuple[FilePath, ...] = Field(default=(), max_length=MAX_RECORD_KEYS)
+    """PEM of the Ed25519 keys whose containments are believed, beside the one that belongs to `record_key`."""
+
+
+class Control(_Model):
+    """Where operators and the platform's programs call."""
+
+    listen: tuple[Address, ...] = Field(min_length=1, max_length=MAX_LISTENERS)
+    """Addresses of their own, beside those for checks."""
+
+
+class OperatorGroup(_Model):
+    """People or programs with the same rights."""
+
+    members: tuple[Member, ...] = Field(min_length=1, max_length=MAX_MEMBERS)
+    """SPIFFE patterns, or `local` for whoever may use the control listener's Unix socket."""
+    may: tuple[Literal["contain", "release", "approve"], ...] = Field(min_length=1)
 
 
 class Audit(_Model):
@@ -157,7 +185,14 @@ class Config(_Model):
         min_length=1,
         max_length=MAX_LISTENERS,
     )
+    role: Literal["all", "data", "control"] = "all"
+    """`data` decides and signs nothing; `control` signs, takes access logs and operators' calls, and decides nothing."""
     access_logs: AccessLogs | None = None
+    control: Control | None = None
+    operators: dict[Annotated[str, Field(pattern=r"^[a-z0-9-]{1,64}$")], OperatorGroup] = Field(
+        default_factory=dict, max_length=MAX_GROUPS
+    )
+    """Who may contain, release and approve, by the name of their group. Without it whoever may use the socket of `control`."""
     state: str = "memory"
     state_budget: Duration = 0.01
     replicas: int = Field(default=1, ge=1, le=1000)
@@ -178,3 +213,19 @@ class Config(_Model):
     secrets: Secrets = Secrets()
     audit: Audit = Audit()
     max_body: Size = 64 << 10
+
+    @model_validator(mode="after")
+    def _roles_share_a_store(self) -> Self:
+        if self.role == "all":
+            return self
+        if self.state == "memory":
+            raise ValueError(f"role `{self.role}` needs a store that the other role shares; set `state`")
+        if self.secrets.hash_key is None:
+            raise ValueError(f"role `{self.role}` needs `secrets.hash_key`, which all replicas share")
+        if self.role == "data" and not self.secrets.record_public_keys:
+            raise ValueError(
+                "role `data` needs `secrets.record_public_keys`: the keys by which it knows containments of the control role"
+            )
+        if self.role == "control" and self.secrets.record_key is None:
+            raise ValueError("role `control` needs `secrets.record_key`, with which it signs containments")
+        return self

@@ -16,6 +16,9 @@ _BYTES: Final = {None: 1, "KiB": 1 << 10, "MiB": 1 << 20}
 _RATE: Final = re.compile(r"([0-9]{1,6}) per ([0-9]{1,6}(?:s|m|h))")
 _SHARE: Final = re.compile(r"([0-9]{1,2}|100)%")
 
+LOCAL: Final = "local"
+"""Stands for whoever may use a Unix socket of `control`."""
+
 
 def duration(text: object) -> float:
     """Parse `250ms`, `10s`, `5m`, `1h` or `7d` to seconds.
@@ -60,6 +63,12 @@ def _pattern(text: str) -> str:
     return text
 
 
+def _member(text: str) -> str:
+    if text != LOCAL:
+        compile_spiffe_pattern(text)
+    return text
+
+
 def _spiffe_id(text: str) -> str:
     parsed = parse_spiffe_id(text)
     if parsed is None or not parsed.path:
@@ -83,6 +92,7 @@ def _network(text: str) -> str:
 
 Duration = Annotated[float, BeforeValidator(duration)]
 Size = Annotated[int, BeforeValidator(size)]
+Member = Annotated[str, AfterValidator(_member)]
 SpiffePattern = Annotated[str, AfterValidator(_pattern)]
 ExactSpiffeId = Annotated[str, AfterValidator(_spiffe_id)]
 Network = Annotated[str, AfterValidator(_network)]

@@ -72,7 +72,6 @@ def test_flags_win_over_the_file():
             "c.yaml:1: max_body: a size is a number of bytes, or a number with KiB or MiB, such as 64KiB",
         ),
         (b"drain: soon\n", "c.yaml:1: drain: a duration is a number with ms, s, m, h or d, such as 10s"),
-        (b"operators: {}\n", "c.yaml:1: operators: operators and their rights are not supported by this version"),
         (b"containment: {max_share: much}\n", "c.yaml:1: containment.max_share: expected a percentage from 0% to 100%"),
     ],
 )
@@ -98,6 +97,41 @@ def test_a_listener_has_one_door():
     """Several ways in at one address would be the weakest of them."""
     assert "choose one" in faults(b"listen: [{address: 'h:1', mesh_sidecar: true, insecure_plaintext: true}]\n")[0]
     assert "protected by its permissions" in faults(b"listen: [{address: 'unix:/a', mesh_sidecar: true}]\n")[0]
+
+
+KEYS = b"secrets: {hash_key: h, record_key: k, record_public_keys: [p]}\n"
+
+
+@pytest.mark.parametrize(
+    ("data", "missing"),
+    [
+        (b"role: data\n", "needs a store"),
+        (b"role: control\nstate: memory\n", "needs a store"),
+        (b"role: data\nstate: redis://a\n", "needs `secrets.hash_key`"),
+        (b"role: data\nstate: redis://a\nsecrets: {hash_key: h}\n", "needs `secrets.record_public_keys`"),
+        (b"role: control\nstate: redis://a\nsecrets: {hash_key: h}\n", "needs `secrets.record_key`"),
+        (b"role: both\n", "'all', 'data' or 'control'"),
+    ],
+)
+def test_a_role_has_what_it_shares_with_the_other(data, missing):
+    """Two programs that could not hear each other would each do half of the work."""
+    assert missing in faults(data)[0]
+
+
+@pytest.mark.parametrize("role", ["data", "control"])
+def test_both_roles_start_from_one_file(role):
+    """`--role` tells them apart."""
+    data = b"state: redis://a\ncontrol: {listen: ['unix:/c']}\n" + KEYS
+    assert load_config("c.yaml", data, {"role": role}).role == role
+
+
+def test_operators_are_patterns_and_the_socket():
+    """And their rights are words of a closed list."""
+    members = b"operators: {soc: {members: ['spiffe://corp.example/ns/soc/sa/*', local], may: [contain, release]}}\n"
+    assert load_config("c.yaml", members, {}).operators["soc"].may == ("contain", "release")
+    assert "c.yaml:1: operators.soc.members[0]" in faults(members.replace(b"spiffe://corp", b"spiffe:/corp"))[0]
+    assert "operators.soc.may" in faults(members.replace(b"release", b"decide"))[0]
+    assert faults(b"operators: {'So C': {members: [local], may: [contain]}}\n")
 
 
 def test_yaml_that_is_not_plain_is_refused():

@@ -29,11 +29,12 @@ def settings(model=Config, prefix=""):
         inner = next((kind for kind in _kinds(field.annotation) if issubclass(kind, BaseModel)), None)
         if prefix and name == "listen":  # as the first one, whose members are told there
             inner = None
-        listed = get_origin(field.annotation) is tuple
+        listed, named = get_origin(field.annotation) is tuple, get_origin(field.annotation) is dict
         if inner is None or name == "listen":
             yield f"{prefix}{name}", field
         if inner is not None:
-            yield from settings(inner, f"{prefix}{name}[]." if listed else f"{prefix}{name}.")
+            mark = "[]" if listed else ".NAME" if named else ""
+            yield from settings(inner, f"{prefix}{name}{mark}.")
 
 
 def _kinds(annotation):
