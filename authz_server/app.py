@@ -13,10 +13,9 @@ from authz_server.audit.queue import AuditQueue
 from authz_server.audit.sinks import JsonLinesSink, NullSink
 from authz_server.config import Config
 from authz_server.doorway import build_listener
-from authz_server.errors import ConfigError, Fault, PolicyError, StateUnavailableError
+from authz_server.errors import ConfigError, Fault, PolicyError
 from authz_server.identity.svid import SvidVerifier
 from authz_server.listeners.base import Listener
-from authz_server.listeners.grpcio import GrpcioListener
 from authz_server.listeners.probe import ProbeServer, Readiness
 from authz_server.listeners.threads import join_all, start_thread
 from authz_server.notices import tell_configuration, tell_policy
@@ -24,6 +23,7 @@ from authz_server.policy.snapshot import Snapshot
 from authz_server.sources.files import read_file
 from authz_server.sources.reload import Reloader, ReloadOutcome
 from authz_server.telemetry import Observed, Telemetry, policy_state
+from authz_server.vitals import Vitals
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -83,6 +83,16 @@ class Server:
             *self.outcomes.listeners,  # opened first and closed last: the last steps have outcomes too
             *(build_listener(listen, config, self.engine.decide, lambda: self.verifier) for listen in config.listen),
         ]
+        self._vitals = Vitals(
+            self.policy,
+            self._policy_files,
+            self._bundle_files,
+            self.engine,
+            self.store,
+            self.audit,
+            self.outcomes,
+            self.listeners,
+        )
         self.draining = False
         self._parts = ExitStack()
 
@@ -143,41 +153,11 @@ class Server:
 
     def readiness(self) -> Readiness:
         """Whether proxies should ask this replica, and what an operator should know."""
-        policy = policy_state(self.policy, self._policy_files, assembly.clock())
-        detail: dict[str, object] = {
-            "policy_digest": policy.digest,
-            "policy_reload": "failing" if policy.failing else "ok",
-            "policy_age": round(policy.age_s, 1),
-            "policy_mode": policy.mode,
-            "policy_held_back": list(policy.held_back),
-            "policy_stale": policy.stale,
-            "bundles": "failing" if self._bundle_files.failing_since is not None else "ok",
-            "tls": "failing" if any(_tls_error(listener) for listener in self.listeners) else "ok",
-            "state": self._state(),
-            "audit_dropped": self.audit.dropped + self.audit.failed,
-            "draining": self.draining,
-        }
-        return Readiness(not self.draining, detail)
+        return self._vitals.readiness(draining=self.draining)
 
     def observe(self) -> Observed:
         """What metrics tell."""
-        ports = self.engine.ports
-        return Observed(
-            decisions=tuple(ports.tally.totals()),
-            policy=policy_state(self.policy, self._policy_files, assembly.clock()),
-            contained=len(ports.contained),
-            audit_dropped=self.audit.dropped + self.audit.failed,
-            encoder_faults=ports.encoder.faults,
-            draining=self.draining,
-            outcomes=self.outcomes.counts,
-        )
-
-    def _state(self) -> str:
-        try:
-            self.store.ping()
-        except StateUnavailableError as error:
-            return error.code
-        return "ok"
+        return self._vitals.observed(draining=self.draining)
 
     def _tick(self) -> None:
         while not self._stopping.is_set():
@@ -214,12 +194,6 @@ class Server:
         count = len(outcome.faults)
         why = f"{count} fault{'s' if count > 1 else ''}" if count else outcome.error
         LOG.error("%s reload refused (%s); the last good one stays in force", what, why)
-
-
-def _tls_error(listener: Listener) -> str:
-    """Why the files of a listener's TLS are not in use, or `""`."""
-    files = listener.certificates if isinstance(listener, GrpcioListener) else None
-    return files.error if files is not None else ""
 
 
 def _sink(config: Config) -> JsonLinesSink | NullSink:

@@ -8,7 +8,9 @@ Wins" and "Maps").
 """
 
 import re
+from collections.abc import Mapping
 from struct import pack
+from types import MappingProxyType
 from typing import Final
 
 from authz_server.envoy.answers import (
@@ -44,6 +46,7 @@ _IDS_DENIED = 3
 _MAX_RISK = 2**53
 """Doubles are exact whole numbers up to here."""
 _DEFAULTS: Final = EncodeSettings()
+_NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class Encoder:
@@ -78,6 +81,7 @@ class Encoder:
         loaded_at: int = 0,
         *,
         join: bytes = b"",
+        inject: Mapping[str, str] = _NOTHING,
     ) -> bytes:
         """Encode one verdict; never raises.
 
@@ -88,13 +92,19 @@ class Encoder:
             request: what was decided, or None when it could not be decoded.
             loaded_at: Unix time in whole seconds at which the policy came into force; 0 leaves it out.
             join: ASCII text for the access log alone, beside an allow and nothing else; see `JoinCodec.seal`.
+            inject: headers for the upstream by lower-case name, beside an allow that is none of shadow mode; secrets, so nothing
+                of them is remembered.
 
         Returns:
             A CheckResponse; `DENIED_503` when the verdict contradicts itself or something in it cannot be sent.
         """
         try:
             answer = self._encode(verdict, decision_id, (policy_digest, loaded_at), request)
-            return answer + _join(join) if join and verdict.decision is Decision.ALLOW else answer
+            if verdict.decision is not Decision.ALLOW:
+                return answer
+            if inject:
+                answer += _injection(inject)
+            return answer + _join(join) if join else answer
         except Exception:  # noqa: BLE001 - an exception here would abort the call, which fail-open proxies let through
             self.faults += 1
             return DENIED_503
@@ -160,6 +170,14 @@ def _join(join: bytes) -> bytes:
     entry = _JOIN_KEY + _length(len(value)) + value
     fields = b"\x0a" + _length(len(entry)) + entry
     return _METADATA + _length(len(fields)) + fields
+
+
+def _injection(headers: Mapping[str, str]) -> bytes:
+    """Encode `ok_response { headers … }`: a member of a oneof that occurs again is merged like any embedded message."""
+    message = CheckResponse()
+    message.ok_response.headers.extend([header_option(name, value) for name, value in headers.items()])
+    serialized: bytes = message.SerializeToString()
+    return serialized
 
 
 def _length(length: int) -> bytes:
