@@ -124,6 +124,10 @@ class Task(NamedTuple):
     """Unix time in seconds."""
     actions: tuple[str, ...] = ()
     """Patterns of action names narrower than the template's; empty for the template's own."""
+    steps: int = 0
+    """A budget of steps below the template's; 0 for the template's own."""
+    parties: frozenset[str] = frozenset()
+    """Everybody who has a part in it, none of whom may approve its steps."""
 
 
 class Outcome(NamedTuple):

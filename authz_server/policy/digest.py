@@ -7,7 +7,7 @@ from enum import Enum
 from hashlib import sha256
 from typing import Any, Final
 
-from authz_server.policy.entries import PolicyText
+from authz_server.policy.entries import PolicyText, RuleEntry
 
 _ORDERED: Final = frozenset({"cases", "each", "members", "per", "stages", "vars"})
 """Where order means something: the first case that fits wins, stages follow each other, keys are joined and constants can be
@@ -44,3 +44,8 @@ def digest_of(text: PolicyText) -> str:
         if isinstance(section, list):
             section.sort(key=_sort_key)
     return sha256(json.dumps(form, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def digest_of_rule(entry: RuleEntry) -> str:
+    """The digest of what one rule says."""
+    return sha256(json.dumps(_canonical(entry), sort_keys=True, default=str).encode()).hexdigest()[:16]

@@ -27,11 +27,17 @@ class Template(NamedTuple):
     """One compiled template."""
 
     entry: TaskEntry
+    issuers: tuple[SpiffePattern, ...]
+    """Those of its issuers that are no groups."""
     agents: tuple[SpiffePattern, ...]
     covers: Selector
     """The steps of its work, by action, sensitivity and destination."""
     hours: tuple[Hours, ...]
     budgets: tuple[Budget, ...]
+
+    def opens(self, issuer: str) -> bool:
+        """Whether the template may be opened by this issuer: a SPIFFE ID, or `group:<name>` as the template writes it."""
+        return issuer in self.entry.issuers or any(pattern.matches(issuer) for pattern in self.issuers)
 
 
 class Tasks:
@@ -71,6 +77,8 @@ class Tasks:
             return "task_bound_to_another"
         if not any(pattern.matches(principal.id) for pattern in template.agents):
             return "task_agent"
+        if not template.opens(task.issuer):
+            return "task_issuer"
         if now >= task.expires:
             return "task_expired"
         return "task_depth" if task.depth > template.entry.max_depth else ""
@@ -94,6 +102,8 @@ class Tasks:
         if template is None:
             return False
         readings = step.readings
+        if task is not None and task.steps and readings.get(f"task:{task.template}:", 0) > task.steps:
+            return False
         return all(readings.get(budget.signal, 0) <= budget.steps for budget in template.budgets)
 
     def _compile(self, entry: TaskEntry) -> Template:
@@ -110,6 +120,7 @@ class Tasks:
             budgets.append(("", entry.steps))
         return Template(
             entry,
+            tuple(compile_spiffe_pattern(text) for text in entry.issuers if not text.startswith("group:")),
             tuple(map(compile_spiffe_pattern, entry.agents)),
             Selector(tuple(static), ()),
             tuple(map(compile_hours, entry.hours)),

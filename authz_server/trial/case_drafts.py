@@ -12,7 +12,7 @@ from authz_server.spiffe import SCHEME
 from authz_server.trial.case_requests import Asked, read_asked
 from authz_server.trial.case_times import read_span
 from authz_server.trial.case_words import DESTINATION_FIELDS, TASK_FIELDS, CasePlace
-from authz_server.trial.described import Described
+from authz_server.trial.described import ISSUER, Described
 
 HOST: Final = "service.example"
 """Asked where a step names no host (RFC 2606)."""
@@ -20,8 +20,6 @@ ADDRESS: Final = "192.0.2.1"
 """Of a caller for whom a step names none (RFC 5737)."""
 NONE: Final = "none"
 """For a step without what its defaults have."""
-ISSUER: Final = "group:trial"
-"""Who opened a task for which the step names nobody."""
 TASK_S: Final = 3600.0
 """Until a task expires for which the step says nothing, in seconds from the step."""
 MAX_ID: Final = 2048

@@ -9,6 +9,8 @@ from authz_server.policy.callers import LEGACY_ROUTE
 
 PSEUDO_HEADERS: Final = frozenset({":authority", ":method", ":path", ":scheme"})
 """The lines that are made of the request's own fields."""
+ISSUER: Final = "group:trial"
+"""Who opened a task for which the step names nobody: whoever its template names first."""
 _PORT: Final = 40001
 """Of the peer; nothing looks at it."""
 

@@ -20,7 +20,7 @@ from authz_server.signals import Hit
 from authz_server.state.containment import ContainedSet
 from authz_server.state.guard import ContainmentGuard
 from authz_server.state.memory import MemoryStore
-from authz_server.trial.described import Described, encode_check
+from authz_server.trial.described import ISSUER, Described, encode_check
 
 TRIAL_KEY: Final = KeyedHash(b"a policy tried out, not in force")
 """Shares of `enforce` come out the same in every trial, and otherwise than in any deployment."""
@@ -144,7 +144,11 @@ class Trial:
 
     def task_of(self, request: Request, principal: Principal | None, now: float) -> Task | Invalid | None:  # noqa: ARG002 - `TaskSource`
         """The described step's task, as if its token had been verified."""
-        return self._step.task
+        task = self._step.task
+        if task is None or task.issuer != ISSUER:
+            return task
+        template = self._engine.ports.policy.current.tasks.templates.get(task.template)
+        return task if template is None else task._replace(issuer=template.entry.issuers[0])
 
     def approved(self, request: Request, principal: Principal | None, now: float) -> frozenset[str]:  # noqa: ARG002 - `ApprovalSource`
         """The described step's approvals."""

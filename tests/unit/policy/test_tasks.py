@@ -16,7 +16,7 @@ TEXT = """
       - {name: vault.read, match: {path: /vault}, kind: credential, sensitivity: critical}
       - {name: "files.{tool}", match: {path: /mcp, mcp.tool: [delete_*]}, kind: delete}
     tasks:
-      - {name: plain, issuers: [group:x], agents: ["spiffe://corp.example/ns/agents/**"], actions: ["*"], ttl: 15m, max_depth: 1}
+      - {name: plain, issuers: [group:x, "spiffe://corp.example/ns/p/**"], agents: ["spiffe://corp.example/ns/agents/**"], actions: ["*"], ttl: 15m, max_depth: 1}
       - name: narrow
         issuers: [group:x]
         agents: ["spiffe://**"]
@@ -54,6 +54,10 @@ def task(template="plain", **changes):
         ({"depth": 2}, AGENT, "task_depth"),
         ({"template": "gone"}, AGENT, "task_unknown"),
         ({"id": ""}, AGENT, "task_unknown"),
+        ({"issuer": "group:x"}, AGENT, ""),
+        ({"issuer": "group:y"}, AGENT, "task_issuer"),
+        ({"issuer": "spiffe://corp.example/ns/q/sa/o"}, AGENT, "task_issuer"),
+        ({"issuer": ""}, AGENT, "task_issuer"),
         ({"expires": int(NOW)}, AGENT, "task_expired"),
         ({"expires": 0}, AGENT, "task_expired"),
         ({"agent": AGENT + "x"}, AGENT, "task_bound_to_another"),

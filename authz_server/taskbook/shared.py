@@ -1,0 +1,138 @@
+"""The tasks in the store that all replicas of the control role share.
+
+A task has two places there: its sealed record in one hash, which lists the tasks, and a key of its own that lives as long as
+the task. Only the second one decides: replicas that decide steps read it with the flags of containment, and a task without
+it is over. So a store that has lost everything has ended every task, and none comes back by an old record.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Protocol
+
+from authz_server.containment.seal import Opener, SealError, Signer
+from authz_server.errors import DecodeError
+from authz_server.model import Entity
+from authz_server.taskbook.book import MAX_TASKS, is_over_long
+from authz_server.taskbook.record import TaskRecord, decode_task, encode_task
+
+TASKS: Final = b"az:{c}:tasks"
+"""Hash: task id to sealed record."""
+PURPOSE: Final = b"task"
+"""What the seals of these records are for."""
+PAGE: Final = 512
+"""Fields of the hash asked for at once when tasks are listed."""
+_SEEN_MS: Final = 86_400_000
+"""The time of the last step is kept for a day, the longest that a task lives."""
+
+
+class Commands(Protocol):
+    """As much of the store as the book needs."""
+
+    def command(self, key: bytes, *parts: bytes) -> Any:
+        """Carry out one command, on the server of this key; raises StateUnavailableError."""
+
+
+class SharedTaskBook:
+    """The book in the store.
+
+    Args:
+        store: carries out its commands.
+        signer: of the control role.
+        opener: of what it signed.
+        tag: names the hash tag of an entity, 32 hexadecimal digits.
+    """
+
+    __slots__ = ("_opener", "_signer", "_store", "_tag")
+
+    def __init__(self, store: Commands, signer: Signer, opener: Opener, tag: Callable[[Entity], str]) -> None:
+        self._store = store
+        self._signer = signer
+        self._opener = opener
+        self._tag = tag
+
+    def add(self, task: TaskRecord, now: float) -> None:
+        """See `TaskBook`. The record comes first: a task that lives is one that can be ended."""
+        self._write(task)
+        key = self._alive(task.id)
+        life = max(1, int((task.deadline - now) * 1000))
+        self._store.command(key, b"SET", key, b"1", b"PX", b"%d" % life)
+
+    def replace(self, task: TaskRecord, now: float) -> bool:
+        """See `TaskBook`. Ended in between, the task has no key any more, and what is written here does not revive it."""
+        if not self.is_alive(task.id, now):
+            return False
+        self._write(task)
+        return self.is_alive(task.id, now)
+
+    def end(self, task: TaskRecord) -> None:
+        """See `TaskBook`. The key goes first: what was said to be over must not go on."""
+        key = self._alive(task.id)
+        self._store.command(key, b"DEL", key)
+        self._write(task)
+
+    def find(self, task_id: str, now: float) -> TaskRecord | None:
+        """See `TaskBook`."""
+        found = self._store.command(TASKS, b"HGET", TASKS, task_id.encode())
+        task = self._read(found)
+        if task is not None and task.id != task_id:
+            return None  # a record under the name of another
+        if task is not None and task.is_open and not self.is_alive(task_id, now):
+            return task._replace(
+                ended=min(now, task.deadline), ended_reason="lost" if now < task.deadline else "deadline"
+            )
+        return task
+
+    def tasks(self, now: float) -> Sequence[TaskRecord]:
+        """See `TaskBook`. What is over for long is taken out on the way."""
+        cursor, found, stale = b"0", [], []
+        while True:
+            cursor, flat = self._store.command(TASKS, b"HSCAN", TASKS, cursor, b"COUNT", b"%d" % PAGE)
+            for field, value in zip(flat[::2], flat[1::2], strict=True):
+                task = self._read(value)
+                if task is None or is_over_long(task, now):
+                    stale.append(field)
+                else:
+                    found.append(task)
+            if cursor in {b"0", 0} or len(found) > MAX_TASKS:
+                break
+        if stale:
+            self._store.command(TASKS, b"HDEL", TASKS, *stale[:PAGE])
+        return found
+
+    def is_alive(self, task_id: str, now: float) -> bool:  # noqa: ARG002 - the store's own clock ends it
+        """See `TaskBook`."""
+        key = self._alive(task_id)
+        return self._store.command(key, b"GET", key) is not None
+
+    def saw(self, task_ids: Sequence[str], now: float) -> None:
+        """See `TaskBook`."""
+        for task_id in task_ids:
+            key = self._key(task_id, b"s:seen")
+            self._store.command(key, b"SET", key, b"%d" % int(now * 1000), b"PX", b"%d" % _SEEN_MS)
+
+    def seen(self, task_ids: Sequence[str]) -> Sequence[float]:
+        """See `TaskBook`."""
+        found = []
+        for task_id in task_ids:
+            key = self._key(task_id, b"s:seen")
+            value = self._store.command(key, b"GET", key)
+            found.append(int(value) / 1000 if isinstance(value, bytes) and value.isdigit() else 0.0)
+        return found
+
+    def _alive(self, task_id: str) -> bytes:
+        return self._key(task_id, b"t")
+
+    def _key(self, task_id: str, suffix: bytes) -> bytes:
+        return b"az:{%b}:%b" % (self._tag(Entity("task", (task_id,))).encode(), suffix)
+
+    def _write(self, task: TaskRecord) -> None:
+        sealed = self._signer.seal(PURPOSE, encode_task(task))
+        self._store.command(TASKS, b"HSET", TASKS, task.id.encode(), sealed)
+
+    def _read(self, value: Any) -> TaskRecord | None:
+        """A sealed record; None for none, and for what somebody else wrote."""
+        if not isinstance(value, bytes):
+            return None
+        try:
+            return decode_task(self._opener.open(PURPOSE, value))
+        except (DecodeError, SealError):
+            return None

@@ -1,0 +1,57 @@
+"""The task of a step: the token that its request carries, verified, bound to the caller, and of a task that is still open."""
+
+from collections.abc import Callable
+from typing import Final
+
+from authz_server.model import Invalid, Principal, Request, Task
+from authz_server.task.binding import bound
+from authz_server.task.token import TokenVerifier
+
+HEADER: Final = "txn-token"
+"""draft-ietf-oauth-transaction-tokens, section 8: the header that carries a token, once."""
+ENDED: Final = "task_ended"
+"""Why the token of a task that is over does not hold."""
+
+
+def open_always(_task_id: str, _now: float) -> bool:
+    """Yes: where the store is asked in the round trip of the step."""
+    return True
+
+
+class TokenTaskSource:
+    """Reads task tokens; implements `TaskSource`. Threads share it.
+
+    Args:
+        verifier: of the moment; keys rotate.
+        header: the lower-case name of the header.
+        is_open: says of a task id, at a Unix time in seconds, whether the task is open, without I/O.
+    """
+
+    __slots__ = ("_header", "_is_open", "_verifier")
+
+    def __init__(
+        self,
+        verifier: Callable[[], TokenVerifier],
+        header: str = HEADER,
+        is_open: Callable[[str, float], bool] = open_always,
+    ) -> None:
+        self._verifier = verifier
+        self._header = header
+        self._is_open = is_open
+
+    def task_of(self, request: Request, principal: Principal | None, now: float) -> Task | Invalid | None:
+        """The task of a request, None without a token, Invalid with the reason for one that does not hold."""
+        text = request.headers.get(self._header)
+        if text is None:
+            return None
+        if self._header in request.repeated:
+            return Invalid("token_repeated")
+        claims = self._verifier().verify(text, now)
+        if isinstance(claims, Invalid):
+            return claims
+        fault = bound(claims, principal, None)
+        if fault:
+            return Invalid(fault)
+        if not self._is_open(claims.txn, now):
+            return Invalid(ENDED)
+        return claims.as_task()

@@ -1,0 +1,103 @@
+"""Who grants and refuses: somebody of the rule's group, with the right, and with no part in the step."""
+
+import pytest
+
+from authz_server.approvals.desk import MAX_OPEN, ApprovalError
+from authz_server.model import Task
+from tests.unit.approvals.world import AGENT, ANN, BOB, DPO, MAY, NOW, SOC, World, challenged
+
+SOC_ONLY = frozenset({"soc"})
+
+
+@pytest.fixture
+def it():
+    return World()
+
+
+def refused(call, *arguments):
+    with pytest.raises(ApprovalError) as caught:
+        call(*arguments)
+    return caught.value.code
+
+
+def test_an_approver_sees_what_waits_for_its_groups(it):
+    name = it.ask()
+    assert [ask.id for ask in it.desk.pending(ANN, MAY, SOC_ONLY)] == [name]
+    assert it.desk.pending(ANN, MAY, frozenset({"dpo"})) == []
+    assert it.desk.pending(ANN, frozenset({"contain"}), SOC_ONLY) == []
+    assert it.desk.pending(AGENT, MAY, SOC_ONLY) == []
+
+
+@pytest.mark.parametrize("act", ["approve", "deny"])
+def test_who_may_not(it, act):
+    name, call = it.ask(), getattr(it.desk, act)
+    assert refused(call, ANN, frozenset({"contain", "release"}), SOC_ONLY, name, "") == "permission_denied"
+    assert refused(call, ANN, MAY, frozenset({"dpo"}), name, "") == "approval_group"
+    assert refused(call, AGENT, MAY, SOC_ONLY, name, "") == "approval_own"
+    assert refused(call, ANN, MAY, SOC_ONLY, "0" * 32, "") == "approval_unknown"
+    assert refused(call, ANN, MAY, SOC_ONLY, name, "a\nb") == "reason_invalid"
+    assert refused(call, ANN, MAY, SOC_ONLY, name, "x" * 513) == "reason_invalid"
+    assert it.desk.state(name)[0] == "pending"
+
+
+def test_nobody_in_the_chain_of_a_task_grants_it(it):
+    task = Task(
+        "report",
+        "t" * 32,
+        ANN,
+        AGENT,
+        BOB,
+        0,
+        2_000_000_000,
+        parties=frozenset({"spiffe://corp.example/ns/a/sa/first"}),
+    )
+    name = it.ask(challenged(task=task))
+    for party in (ANN, BOB, AGENT, "spiffe://corp.example/ns/a/sa/first"):
+        assert refused(it.approve, name, party) == "approval_own"
+    assert it.approve(name, "spiffe://corp.example/ns/people/sa/eve").authors
+
+
+def test_every_act_is_told(it):
+    name = it.ask()
+    it.approve(name)
+    assert (it.log[-1]["event"], it.log[-1]["author"], it.log[-1]["approval"]) == ("approval_granted", ANN, name)
+    other = it.ask(challenged(query="b"))
+    it.desk.deny(BOB, MAY, SOC_ONLY, other, "no")
+    assert (it.log[-1]["event"], it.log[-1]["author"], it.log[-1]["reason"]) == ("approval_denied", BOB, "no")
+
+
+def test_what_became_of_an_ask(it):
+    name = it.ask()
+    assert it.desk.state(name)[0] == "pending"
+    it.approve(name)
+    assert it.desk.state(name)[0] == "approved"
+    other = it.ask(challenged(query="b"))
+    it.desk.deny(ANN, MAY, SOC_ONLY, other, "")
+    assert it.desk.state(other)[0] == "denied"
+    assert it.desk.state("0" * 32)[0] == "unknown"
+
+
+def test_an_ask_that_nobody_answers_is_over(it):
+    name = it.ask()
+    it.now += 3600
+    assert refused(it.approve, name) == "approval_unknown"
+    assert it.desk.state(name)[0] == "unknown"
+
+
+def test_half_of_the_groups_leave_it_pending(it):
+    name = it.ask(challenged(SOC, DPO))
+    it.approve(name)
+    assert it.desk.state(name)[0] == "pending"
+    assert [ask.id for ask in it.desk.pending(BOB, MAY, frozenset({"dpo"}))] == [name]
+
+
+def test_a_lineage_does_not_tire_its_approvers(it):
+    """Who is asked too often agrees without looking."""
+    for number in range(MAX_OPEN + 3):
+        it.ask(challenged(query=str(number)))
+    assert len(it.shelf.asks(NOW)) == MAX_OPEN
+    assert it.desk.tired == 3
+    assert it.log[-1]["event"] == "approval_fatigue"
+    it.desk.deny(ANN, MAY, SOC_ONLY, it.shelf.asks(NOW)[0].id, "")
+    it.ask(challenged(query="new"))
+    assert len(it.shelf.asks(NOW)) == MAX_OPEN

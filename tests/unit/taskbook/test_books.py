@@ -1,0 +1,149 @@
+"""The books of tasks: one contract, in this process and in a real Valkey."""
+
+import json
+import random
+import time
+
+import pytest
+
+from authz_server.containment.seal import Opener, Signer, derived_keys
+from authz_server.errors import StateUnavailableError
+from authz_server.keyhash import KeyedHash
+from authz_server.state.redis import RedisStore
+from authz_server.taskbook import memory
+from authz_server.taskbook.book import KEEP_ENDED_S
+from authz_server.taskbook.memory import MemoryTaskBook
+from authz_server.taskbook.shared import TASKS, SharedTaskBook
+from tests.servers import valkey
+from tests.steps import KEYED
+from tests.unit.taskbook.test_record import TASK
+
+
+@pytest.fixture(scope="module")
+def server():
+    with valkey() as found:
+        yield found
+
+
+def shared(server, keyed=KEYED):
+    store = RedisStore(
+        server.url, keyed, clock_ms=lambda: int(time.time() * 1000), monotonic=time.monotonic, jitter=random.random,
+        budget_ms=2000,
+    )  # fmt: skip
+    private, public = derived_keys(keyed)
+    tag = lambda entity: keyed.hex((entity.type, *entity.parts), 16)  # noqa: E731 - as `Keys` names it
+    return SharedTaskBook(store, Signer(private, keyed), Opener([public], keyed), tag)
+
+
+@pytest.fixture(params=["memory", "shared"])
+def book(request, server):
+    if request.param == "memory":
+        return MemoryTaskBook()
+    with server.client() as client:
+        client.flushall()
+    return shared(server)
+
+
+NOW = TASK.opened
+
+
+def test_what_was_added_is_found_and_alive(book):
+    book.add(TASK, NOW)
+    assert book.find(TASK.id, NOW) == TASK
+    assert book.is_alive(TASK.id, NOW)
+    assert list(book.tasks(NOW)) == [TASK]
+    assert book.find("f" * 32, NOW) is None
+    assert not book.is_alive("f" * 32, NOW)
+
+
+def test_an_open_task_is_replaced_and_an_ended_one_stays_ended(book):
+    book.add(TASK, NOW)
+    renewed = TASK._replace(generation=4)
+    assert book.replace(renewed, NOW)
+    assert book.find(TASK.id, NOW).generation == 4
+    ended = renewed._replace(ended=NOW + 1, ended_by="x", ended_reason="done")
+    book.end(ended)
+    book.end(ended)
+    assert book.find(TASK.id, NOW) == ended
+    assert not book.is_alive(TASK.id, NOW)
+    assert not book.replace(renewed, NOW)
+    assert not book.is_alive(TASK.id, NOW)
+    assert not book.find(TASK.id, NOW).is_open
+
+
+def test_when_a_step_was_made_is_remembered(book):
+    book.add(TASK, NOW)
+    assert list(book.seen([TASK.id])) == [0.0]
+    book.saw([TASK.id, "f" * 32], NOW + 7)
+    assert list(book.seen([TASK.id])) == [NOW + 7]
+
+
+def test_what_is_over_for_long_is_forgotten(book):
+    book.add(TASK, NOW)
+    book.end(TASK._replace(ended=NOW + 1))
+    assert len(book.tasks(NOW + KEEP_ENDED_S)) == 1
+    assert list(book.tasks(NOW + KEEP_ENDED_S + 2)) == []
+    assert book.find(TASK.id, NOW) is None
+
+
+def test_a_full_book_refuses_and_loses_nothing(monkeypatch):
+    monkeypatch.setattr(memory, "MAX_TASKS", 2)
+    book = MemoryTaskBook()
+    ids = [f"{number:032x}" for number in range(3)]
+    for task_id in ids[:2]:
+        book.add(TASK._replace(id=task_id), NOW)
+    with pytest.raises(StateUnavailableError):
+        book.add(TASK._replace(id=ids[2]), NOW)
+    assert [book.is_alive(task_id, NOW) for task_id in ids] == [True, True, False]
+
+
+def test_a_task_ends_with_its_deadline_in_memory():
+    book = MemoryTaskBook()
+    book.add(TASK, NOW)
+    assert not book.is_alive(TASK.id, TASK.deadline)
+    assert not book.replace(TASK, TASK.deadline)
+
+
+def test_a_task_lives_in_the_store_no_longer_than_it_may(server):
+    book = shared(server)
+    book.add(TASK._replace(deadline=NOW + 600), NOW)
+    with server.client() as client:
+        (key,) = client.keys("az:*:t")
+        assert 599_000 < client.pttl(key) <= 600_000
+
+
+def test_a_store_that_lost_a_task_has_ended_it(server):
+    """And an old record does not bring it back."""
+    book = shared(server)
+    book.add(TASK, NOW)
+    with server.client() as client:
+        client.delete(*client.keys("az:*:t"))
+    assert not book.is_alive(TASK.id, NOW)
+    assert not book.replace(TASK, NOW)
+    found = book.find(TASK.id, NOW)
+    assert (found.is_open, found.ended_reason) == (False, "lost")
+
+
+def test_nothing_of_a_task_is_readable_in_the_store(server):
+    book = shared(server)
+    book.add(TASK, NOW)
+    with server.client() as client:
+        stored = client.hget(TASKS, TASK.id)
+        assert client.hlen(TASKS) == 1
+    for text in ("alice", "spiffe", "report", "crm"):
+        assert text.encode() not in stored
+
+
+def test_what_somebody_else_wrote_is_no_task(server):
+    """Another deployment's record, one under another's name, and rubbish."""
+    book = shared(server)
+    book.add(TASK, NOW)
+    other = shared(server, KeyedHash(b"o" * 32))
+    other.add(TASK._replace(id="e" * 32), NOW)
+    with server.client() as client:
+        own = client.hget(TASKS, TASK.id)
+        client.hset(TASKS, "a" * 32, own)
+        client.hset(TASKS, "b" * 32, json.dumps(TASK._asdict()))
+        client.hset(TASKS, "c" * 32, b"")
+    assert all(book.find(letter * 32, NOW) is None for letter in "abce")
+    assert {task.id for task in book.tasks(NOW)} == {TASK.id}
