@@ -12,7 +12,6 @@ from authz_server.policy.text import read_text
 from authz_server.policy.tree import Items, Node, Scalar, Table
 
 _LATER: Final = {
-    "signing_keys": "signing keys",
     "workload_api": "the SPIFFE Workload API",
     "bundle_endpoint": "bundle endpoints",
     "mode": "server-wide shadow mode",

@@ -3,20 +3,12 @@
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from authz_server.config.values import (
-    Duration,
-    ExactSpiffeId,
-    FilePath,
-    Member,
-    Network,
-    Rate,
-    Share,
-    Size,
-    SpiffePattern,
-    is_wide,
-)
+from authz_server.config.base import Section
+from authz_server.config.keys import InjectedSecret, Secrets, TaskConfig
+from authz_server.config.trust import TrustConfig
+from authz_server.config.values import Duration, FilePath, Member, Network, Rate, Share, Size, SpiffePattern
 
 MAX_LISTENERS: Final = 8
 """One a worker and one for TLS is plenty; each costs two threads."""
@@ -24,11 +16,7 @@ MAX_EXEMPT: Final = 256
 """Routes without a check are health checks and the like: more than a handful is a filter in the wrong place."""
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, arbitrary_types_allowed=True)
-
-
-class TlsFiles(_Model):
+class TlsFiles(Section):
     """What the mTLS listener serves with; the files are read again when they change."""
 
     certificate: FilePath
@@ -36,7 +24,7 @@ class TlsFiles(_Model):
     client_ca: FilePath
 
 
-class Listen(_Model):
+class Listen(Section):
     """One address to listen on, and how callers are authenticated there."""
 
     address: str = Field(min_length=3, max_length=255)
@@ -67,7 +55,7 @@ Address = Annotated[Listen, BeforeValidator(lambda item: {"address": item} if is
 """A mapping, or the address alone."""
 
 
-class AccessLogs(_Model):
+class AccessLogs(Section):
     """Where proxies report how allowed steps ended, for the signals that outcomes feed."""
 
     listen: tuple[Address, ...] = Field(min_length=1, max_length=MAX_LISTENERS)
@@ -78,65 +66,22 @@ class AccessLogs(_Model):
     """Names of Envoy's routes that are not checked on purpose."""
 
 
-MAX_RECORD_KEYS: Final = 8
-"""The present key, the next one, and those of a few regions."""
 MAX_MEMBERS: Final = 256
 """Of a group of operators; patterns stand for many."""
 MAX_GROUPS: Final = 64
 """Of operators."""
+MAX_INJECTIONS: Final = 256
+"""Destinations with secrets of their own; each is a file that is looked at every second."""
 
 
-class Domain(_Model):
-    """A trust domain and where its bundle is."""
-
-    name: str = Field(min_length=1, max_length=255)
-    bundle: FilePath
-    intermediates: FilePath | None = None
-
-
-class Xfcc(_Model):
-    """That, and how, `x-forwarded-client-cert` is believed."""
-
-    mode: Literal["sanitize_set", "append_forward"]
-    hops: tuple[SpiffePattern, ...] = ()
-    """Proxies that may speak for their clients."""
-    own: tuple[ExactSpiffeId, ...] = ()
-    """SPIFFE IDs of asking proxies that report no destination principal, such as waypoints."""
-    json_format: bool = False
-    """Take the JSON form of newer proxies as well."""
-
-
-class TrustConfig(_Model):
-    """Whom the server believes."""
-
-    domains: tuple[Domain, ...] = ()
-    proxies: tuple[SpiffePattern, ...] = ()
-    acknowledge: Literal["every-workload"] | None = None
-    bind: Literal["destination", "any"] = "destination"
-    gateways: tuple[ExactSpiffeId, ...] = ()
-    identity_from: tuple[Literal["certificate", "principal"], ...] | None = None
-    """In the order of trust. Without it: certificate, then principal, where a trust domain is configured; else principal."""
-    max_connection_age: Duration = 3600.0
-    xfcc: Xfcc | None = None
-
-    @model_validator(mode="after")
-    def _wide_patterns_are_meant(self) -> Self:
-        wide = [pattern for pattern in self.proxies if is_wide(pattern)]
-        if wide and self.acknowledge is None:
-            raise ValueError(
-                f"`{wide[0]}` lets every workload act as a proxy; write `acknowledge: every-workload` if that is meant"
-            )
-        return self
-
-
-class CredentialSourceConfig(_Model):
+class CredentialSourceConfig(Section):
     """A header that carries a credential."""
 
     header: str = Field(pattern=r"^[a-z0-9-]{1,64}$")
     scheme: tuple[Literal["bearer", "basic"], ...] = ()
 
 
-class ContainmentConfig(_Model):
+class ContainmentConfig(Section):
     """Limits of automatic containment."""
 
     never: tuple[SpiffePattern, ...] = ()
@@ -144,24 +89,14 @@ class ContainmentConfig(_Model):
     max_share: Share = 0.02
 
 
-class Secrets(_Model):
-    """Files with secrets and keys; read once at the start."""
-
-    hash_key: FilePath | None = None
-    record_key: FilePath | None = None
-    """PEM of the Ed25519 key that signs containments (PKCS #8); the roles `all` and `control` read it."""
-    record_public_keys: tuple[FilePath, ...] = Field(default=(), max_length=MAX_RECORD_KEYS)
-    """PEM of the Ed25519 keys whose containments are believed, beside the one that belongs to `record_key`."""
-
-
-class Control(_Model):
+class Control(Section):
     """Where operators and the platform's programs call."""
 
     listen: tuple[Address, ...] = Field(min_length=1, max_length=MAX_LISTENERS)
     """Addresses of their own, beside those for checks."""
 
 
-class OperatorGroup(_Model):
+class OperatorGroup(Section):
     """People or programs with the same rights."""
 
     members: tuple[Member, ...] = Field(min_length=1, max_length=MAX_MEMBERS)
@@ -169,7 +104,7 @@ class OperatorGroup(_Model):
     may: tuple[Literal["contain", "release", "approve"], ...] = Field(min_length=1)
 
 
-class Audit(_Model):
+class Audit(Section):
     """Where decision records go."""
 
     file: str = ""
@@ -177,7 +112,7 @@ class Audit(_Model):
     on_full: Literal["drop", "block"] = "drop"
 
 
-class Config(_Model):
+class Config(Section):
     """The whole configuration."""
 
     listen: tuple[Address, ...] = Field(
@@ -185,6 +120,11 @@ class Config(_Model):
         min_length=1,
         max_length=MAX_LISTENERS,
     )
+    tasks: TaskConfig | None = None
+    injections: dict[Annotated[str, Field(min_length=1, max_length=256)], InjectedSecret] = Field(
+        default_factory=dict, max_length=MAX_INJECTIONS
+    )
+    """Secrets by the audience of the policy's `inject`; every other audience gets a token that this server signs."""
     role: Literal["all", "data", "control"] = "all"
     """`data` decides and signs nothing; `control` signs, takes access logs and operators' calls, and decides nothing."""
     access_logs: AccessLogs | None = None
