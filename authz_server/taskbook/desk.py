@@ -5,10 +5,9 @@ renews the token, a delegation adds one agent further down the chain. Whoever is
 """
 
 from collections.abc import Sequence
-from typing import Final
-
 from authz_server.model import Entity, Invalid
 from authz_server.policy.tasks import Template
+from authz_server.task.claims import MAX_GENERATION
 from authz_server.taskbook.opening import (
     GROUP,
     OpenTask,
@@ -23,9 +22,6 @@ from authz_server.taskbook.opening import (
 from authz_server.taskbook.openings import Openings
 from authz_server.taskbook.ports import DeskPorts, Grant, Issued
 from authz_server.taskbook.record import Member, TaskRecord
-
-MAX_GENERATION: Final = 1024
-"""Replacements of one task: at five minutes each, more than the longest task can need."""
 
 
 class TaskDesk:
@@ -73,9 +69,10 @@ class TaskDesk:
             idle_s=entry.idle_s,
             touched=now,
         )
+        issued = self._issue(task, task.members[0], now)  # first: what cannot be said in a token is not opened
         ports.book.add(task, now)
         self._tell("task_opened", caller, task)
-        return self._issue(task, task.members[0], now)
+        return issued
 
     def replace(self, caller: str, token: str) -> Issued:
         """Renew a token, as long as the policy still wants its task: continuous authorization.
@@ -89,9 +86,10 @@ class TaskDesk:
         if task.generation >= MAX_GENERATION:
             raise TaskError("task_worn_out", "invalid_grant", "the token was replaced too often; open the task anew")
         renewed = task._replace(generation=task.generation + 1, touched=now)
+        issued = self._issue(renewed, member, now)
         if not self._ports.book.replace(renewed, now):
             raise _over()
-        return self._issue(renewed, member, now)
+        return issued
 
     def delegate(self, caller: str, token: str, agent: str) -> Issued:
         """Hand a task on to one further agent, which works within the same bounds and budget.
@@ -111,10 +109,11 @@ class TaskDesk:
             raise TaskError("task_depth", "invalid_target", "the template permits no further delegation")
         further = Member(agent, member.depth + 1, caller)
         wider = task._replace(members=(*task.members, further), touched=now)
+        issued = self._issue(wider, further, now)
         if not self._ports.book.replace(wider, now):
             raise _over()
         self._tell("task_delegated", caller, wider)
-        return self._issue(wider, further, now)
+        return issued
 
     def end(self, caller: str, task_id: str, reason: str, *, may_end_all: bool = False) -> TaskRecord:
         """End a task, everywhere and for good; harmless when it is over.
@@ -200,7 +199,11 @@ class TaskDesk:
         return task.issuer.removeprefix(GROUP) in self._ports.groups(caller) and task.issuer.startswith(GROUP)
 
     def _issue(self, task: TaskRecord, member: Member, now: float) -> Issued:
-        token, expires = self._ports.tokens.issue(task, member, now)
+        try:
+            token, expires = self._ports.tokens.issue(task, member, now)
+        except ValueError as error:
+            text = "what the task says cannot stand in a token; see the bounds of its texts"
+            raise TaskError(str(error), "invalid_request", text) from None
         return Issued(token, expires, member.agent, task)
 
     def _tell(self, event: str, author: str, task: TaskRecord) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from authz_server.model import Entity
-from authz_server.taskbook.desk import MAX_GENERATION
+from authz_server.task.claims import MAX_GENERATION
 from authz_server.taskbook.opening import OpenTask, TaskError
 from authz_server.taskbook.openings import MAX_OPENINGS
 from tests.steps import policy
@@ -65,6 +65,17 @@ def test_a_group_opens_tasks_in_its_own_name_and_for_somebody(it):
 )
 def test_what_may_not_be_opened(it, caller, changes, expected):
     assert refused(it.desk.open, caller, ASKED._replace(**changes)) == expected
+    assert it.desk.tasks("local", may_see_all=True) == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"context": (("Not a name", "x"),)}, {"actions": ("crm.read", "crm.read")}, {"originator": "two words"}],
+)
+def test_what_cannot_be_said_in_a_token_is_not_opened(it, changes):
+    """And nothing of it stays in the book."""
+    code, error = refused(it.desk.open, ORCHESTRATOR, ASKED._replace(**changes))
+    assert (code.startswith("token_"), error) == (True, "invalid_request")
     assert it.desk.tasks("local", may_see_all=True) == []
 
 
