@@ -4,24 +4,31 @@ import logging
 import signal
 import time
 from contextlib import ExitStack
-from functools import partial
 from threading import Event
 from typing import Final
 
-from authz_server import assembly, outcomes_door
+from authz_server import assembly, believing, control_door, outcomes_door
 from authz_server.audit.queue import AuditQueue
 from authz_server.audit.sinks import JsonLinesSink, NullSink
 from authz_server.config import Config
+from authz_server.containment_road import ContainmentRoad
+from authz_server.control.acts import ActLog
+from authz_server.control.operators import build_operators
 from authz_server.doorway import build_listener
-from authz_server.errors import ConfigError, Fault, PolicyError
+from authz_server.engine import Engine
+from authz_server.engine.ports import Seal
+from authz_server.errors import ConfigError, Fault, StateUnavailableError
 from authz_server.identity.svid import SvidVerifier
+from authz_server.keyhash import KeyedHash
 from authz_server.listeners.base import Listener
 from authz_server.listeners.probe import ProbeServer, Readiness
 from authz_server.listeners.threads import join_all, start_thread
-from authz_server.notices import tell_configuration, tell_policy
-from authz_server.policy.snapshot import Snapshot
-from authz_server.sources.files import read_file
-from authz_server.sources.reload import Reloader, ReloadOutcome
+from authz_server.model import Entity
+from authz_server.notices import tell_configuration
+from authz_server.reloads import Reloads
+from authz_server.state.containment import ContainedSet
+from authz_server.state.redis import RedisStore
+from authz_server.task_road import TaskRoad
 from authz_server.telemetry import Observed, Telemetry, policy_state
 from authz_server.vitals import Vitals
 
@@ -46,65 +53,84 @@ class Server:
             PolicyError: there is no valid policy to start with.
         """
         self.config = config
-        self._started = False
         self._stopping = Event()
         self._wake = Event()
         tell_configuration(config)
+        control_door.check_addresses(config)
         keyed = assembly.build_keyed_hash(config)
         self.policy = assembly.build_holder(config, keyed)
-        self._policy_files: Reloader[Snapshot] = Reloader(
-            [path for path in (config.policies, config.environment) if path is not None],
-            lambda: assembly.read_policy(config),
-            self.policy.compile,
-            self.policy.publish,
-            self._policy_reloaded,
-            clock=assembly.clock,
-            name="policy",
-        )
-        first = self._policy_files.load_now()
-        if not first.ok:
-            raise PolicyError(
-                first.faults or [Fault(str(config.policies), 0, "", f"cannot be compiled: {first.error}")]
-            )
+        self._files = Reloads(config, self.policy, self._trust)
         self.verifier = assembly.build_verifier(config)
-        self.store = assembly.build_store(config, keyed)
-        sink, codec = _sink(config), outcomes_door.build_codec(keyed)
+        sink = _sink(config)
         self.audit = AuditQueue(sink, block=config.audit.on_full == "block", sleep=time.sleep)
-        wake, seal = self._wake.set, outcomes_door.seal_with(config, codec)
-        self.engine = assembly.build_engine(
-            config, keyed, self.policy, self.store, self.audit.submit, verifier=self.verifier, wake=wake, seal=seal
+        self.contained = ContainedSet(wall=assembly.clock, steady=time.monotonic)
+        self.store = assembly.build_store(config, keyed, self._epoch_seen)
+        acts = ActLog(lambda record: sink.write([record]), assembly.clock)
+        self.containment = ContainmentRoad(config, keyed, self.store, self.contained, released=self._released, log=acts)
+        operators = build_operators(config.operators)
+        self.tasks = TaskRoad(
+            config,
+            keyed,
+            self.store,
+            self.containment,
+            policy=lambda: self.policy.current,
+            operators=operators,
+            log=acts,
         )
+        codec = outcomes_door.build_codec(keyed)
+        self.engine = self._build_engine(keyed, outcomes_door.seal_with(config, codec))
         self.outcomes = outcomes_door.build_road(config, codec, self.engine, lambda: self.verifier, sink)
-        self._bundles = [
-            path for domain in config.trust.domains for path in (domain.bundle, domain.intermediates) if path
-        ]
-        self._bundle_files = self._watch_bundles()
-        self.listeners: list[Listener] = [
-            *self.outcomes.listeners,  # opened first and closed last: the last steps have outcomes too
-            *(build_listener(listen, config, self.engine.decide, lambda: self.verifier) for listen in config.listen),
-        ]
-        self._vitals = Vitals(
+        desk = self.containment.build_desk(config, self.contained, acts)
+        control = control_door.build_control(config, desk, operators, lambda: self.verifier, self.tasks.services)
+        # Logs are opened first and closed last: the last steps have outcomes too.
+        self.listeners: list[Listener] = [*self.outcomes.listeners, *control, *self._build_check_listeners()]
+        self.draining = False
+        self._parts = ExitStack()
+
+    def _epoch_seen(self, epoch: bytes) -> None:
+        self.containment.wake(epoch)
+
+    def _released(self, entity: Entity) -> None:
+        self.engine.released(entity)
+
+    def _build_engine(self, keyed: KeyedHash, seal: Seal | None) -> Engine:
+        return assembly.build_engine(
+            self.config,
+            keyed,
             self.policy,
-            self._policy_files,
-            self._bundle_files,
+            self.store,
+            self.audit.submit,
+            verifier=self.verifier,
+            wake=self._wake.set,
+            seal=seal,
+            contained=self.contained,
+            sink=self.containment.sink,
+            synced=self.containment.synced,
+            tasks=self.tasks.source,
+            approver=self.tasks.approver,
+            minter=self.tasks.minter,
+        )
+
+    def _build_check_listeners(self) -> list[Listener]:
+        if self.config.role == "control":
+            return []
+        return [
+            build_listener(listen, self.config, self.engine.decide, lambda: self.verifier)
+            for listen in self.config.listen
+        ]
+
+    @property
+    def _vitals(self) -> Vitals:
+        return Vitals(
+            self.policy,
+            self._files.policy_files,
+            self._files.bundle_files,
             self.engine,
             self.store,
             self.audit,
             self.outcomes,
             self.listeners,
-        )
-        self.draining = False
-        self._parts = ExitStack()
-
-    def _watch_bundles(self) -> Reloader[SvidVerifier | None]:
-        return Reloader(
-            self._bundles,
-            lambda: {str(path): read_file(path) for path in self._bundles},
-            lambda _: assembly.build_verifier(self.config),
-            self._trust,
-            partial(self._reloaded, "bundles"),
-            clock=assembly.clock,
-            name="bundles",
+            self.containment,
         )
 
     def start(self) -> None:
@@ -117,8 +143,10 @@ class Server:
         self._parts.callback(join_all, [writer], JOIN_S)
         self._parts.callback(self.audit.stop)
         self._parts.callback(self.store.close)
-        ticker = start_thread("tick", self._tick)
-        self._parts.callback(join_all, [ticker], JOIN_S)
+        self._parts.callback(self.engine.close)
+        self.containment.poll()  # who is contained comes before what is decided
+        threads = [start_thread("tick", self._tick), start_thread("feed", self._follow)]
+        self._parts.callback(join_all, threads, JOIN_S)
         self._parts.callback(self._wake.set)
         self._parts.callback(self._stopping.set)
         for listener in self.listeners:
@@ -130,10 +158,8 @@ class Server:
             probe.start()
             self._parts.callback(probe.stop)
             LOG.info("probes on %s", probe.address)
-        for reloader in (self._policy_files, self._bundle_files) if self._bundles else (self._policy_files,):
-            reloader.start()
-            self._parts.callback(reloader.stop)
-        self._started = True
+        for stop in self._files.start():
+            self._parts.callback(stop)
         for listener in self.listeners:
             listener.set_serving(True)
         LOG.info("serving policy %s with state %s", self.policy.current.digest, self.config.state.partition(":")[0])
@@ -165,35 +191,33 @@ class Server:
             self._wake.clear()
             try:
                 # First, so that a store that fails does not keep an old policy deciding.
-                self.policy.judge(stale=policy_state(self.policy, self._policy_files, assembly.clock()).stale)
+                self.policy.judge(stale=policy_state(self.policy, self._files.policy_files, assembly.clock()).stale)
                 self.engine.tick()
             except Exception as error:
                 LOG.error("a tick failed: cause=%s", type(error).__name__, exc_info=LOG.isEnabledFor(logging.DEBUG))  # noqa: TRY400 - a traceback only for whoever debugs
 
+    def _follow(self) -> None:
+        """Follow what other replicas contain; the first readings come before anything is decided."""
+        while not self._stopping.is_set():
+            try:
+                self.containment.poll()
+                self._tend()
+                self.tasks.poll()
+            except StateUnavailableError as error:
+                LOG.debug("tasks wait for the store: cause=%s", error.code)
+            except Exception as error:
+                LOG.error("a poll failed: cause=%s", type(error).__name__, exc_info=LOG.isEnabledFor(logging.DEBUG))  # noqa: TRY400 - as above
+            self.containment.wait()
+
+    def _tend(self) -> None:
+        """Ask a store that was down whether it is back, so that no decision has to."""
+        if isinstance(self.store, RedisStore):
+            self.store.tend()
+
     def _trust(self, verifier: SvidVerifier | None) -> None:
-        trust = assembly.build_trust(self.config, verifier)
+        trust = believing.build_trust(self.config, verifier)
         self.verifier = verifier
         self.engine.trust = trust
-
-    def _policy_reloaded(self, outcome: ReloadOutcome) -> None:
-        # The digest of the compiled policy, which records, metadata and readiness show, and not that of its files.
-        self._reloaded("policy", outcome._replace(digest=self.policy.current.digest) if outcome.ok else outcome)
-        if outcome.ok and not outcome.unchanged:
-            tell_policy(self.policy)
-            outcomes_door.tell_outcomes(self.config, self.policy.current)
-
-    def _reloaded(self, what: str, outcome: ReloadOutcome) -> None:
-        if not self._started:  # a faulty first policy is an error of the start, told by whoever starts
-            return
-        if outcome.ok:
-            if not outcome.unchanged:
-                LOG.info("%s loaded: digest %s", what, outcome.digest[:16])
-            return
-        for fault in outcome.faults:
-            LOG.error("%s", fault)
-        count = len(outcome.faults)
-        why = f"{count} fault{'s' if count > 1 else ''}" if count else outcome.error
-        LOG.error("%s reload refused (%s); the last good one stays in force", what, why)
 
 
 def _sink(config: Config) -> JsonLinesSink | NullSink:

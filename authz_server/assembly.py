@@ -8,27 +8,27 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
+from authz_server import believing
+from authz_server.approvals.approver import Approver
 from authz_server.config import Config
-from authz_server.engine import Engine, Ports, Trust
-from authz_server.engine.ports import Seal
+from authz_server.engine import Engine, Ports
+from authz_server.engine.leases import LeasedMeter
+from authz_server.engine.ports import ContainmentSink, Seal, TaskSource, always
+from authz_server.engine.sparing import Sparing
 from authz_server.engine.tally import Tally
 from authz_server.envoy.credentials import CredentialSource
 from authz_server.envoy.decode import Decoder, DecodeSettings
 from authz_server.envoy.encode import Encoder, EncodeSettings
 from authz_server.errors import ConfigError, Fault
 from authz_server.holder import ENVIRONMENT_FOLDER, PolicyHolder
-from authz_server.identity.authenticate import Authenticator, TrustSettings, XfccSettings
-from authz_server.identity.caller import build_caller_settings
 from authz_server.identity.svid import SvidVerifier, TrustBundle, parse_bundle
 from authz_server.keyhash import MAX_SECRET_BYTES, KeyedHash
-from authz_server.model import Entity
+from authz_server.minting.minter import Minter
 from authz_server.policy.envelopes import Meter
 from authz_server.record import DecisionEvent
 from authz_server.sources.files import read_directory
-from authz_server.spiffe import compile_spiffe_pattern
 from authz_server.state.base import Store
 from authz_server.state.containment import ContainedSet
-from authz_server.state.guard import ContainmentGuard
 from authz_server.state.memory import MemoryStore
 from authz_server.state.open import open_store
 
@@ -116,27 +116,6 @@ def build_verifier(config: Config) -> SvidVerifier | None:
     return SvidVerifier(bundles, config.trust.max_connection_age)
 
 
-def build_trust(config: Config, verifier: SvidVerifier | None) -> Trust:
-    """Whom the server believes.
-
-    Raises:
-        ConfigError: settings contradict each other.
-    """
-    trust = config.trust
-    sources = trust.identity_from or (("certificate", "principal") if verifier is not None else ("principal",))
-    xfcc = None
-    if trust.xfcc is not None:
-        xfcc = XfccSettings(
-            trust.xfcc.mode, tuple(map(compile_spiffe_pattern, trust.xfcc.hops)), trust.xfcc.own, trust.xfcc.json_format
-        )
-    try:
-        authenticator = Authenticator(TrustSettings(verifier, sources, frozenset(), xfcc))
-        callers = build_caller_settings(trust.proxies, trust.bind, trust.gateways)
-    except ValueError as error:
-        raise ConfigError([Fault("configuration", 0, "trust", str(error))]) from None
-    return Trust(authenticator, callers)
-
-
 def max_message(config: Config) -> int:
     """Bytes of a check above which it is denied: the body, twice Envoy's header limit, certificate and metadata."""
     return config.max_body + (192 << 10)
@@ -156,28 +135,16 @@ def build_decoder(config: Config, keyed: KeyedHash) -> Decoder:
         raise ConfigError([Fault("configuration", 0, "credential_sources", str(error))]) from None
 
 
-def build_guard(config: Config) -> ContainmentGuard:
-    """The limits of automatic containment."""
-    # A proxy that is named is never contained; a pattern that lets many workloads ask must not exempt them all.
-    proxies = [pattern for pattern in map(compile_spiffe_pattern, config.trust.proxies) if pattern.exact]
-    named = map(compile_spiffe_pattern, (*config.containment.never, *config.trust.gateways))
-    patterns = (*named, *proxies)
-
-    def never(entity: Entity) -> bool:
-        return any(pattern.matches(entity.parts[0]) for pattern in patterns)
-
-    limit, window = config.containment.max_auto
-    return ContainmentGuard(never, limit, window, config.containment.max_share)
-
-
-def build_store(config: Config, keyed: KeyedHash) -> Store:
-    """The state store of the configuration.
+def build_store(config: Config, keyed: KeyedHash, on_epoch: Callable[[bytes], None] | None = None) -> Store:
+    """The state store of the configuration; `on_epoch` is told of containments that others publish.
 
     Raises:
         ConfigError: its URL names none.
     """
     try:
-        return open_store(config.state, keyed, clock_ms=clock_ms, budget_ms=config.state_budget * 1000)
+        return open_store(
+            config.state, keyed, clock_ms=clock_ms, budget_ms=config.state_budget * 1000, on_epoch=on_epoch
+        )
     except ValueError as error:
         raise ConfigError([Fault("configuration", 0, "state", str(error).removeprefix("state: "))]) from None
 
@@ -210,6 +177,12 @@ def build_engine(
     verifier: SvidVerifier | None,
     wake: Callable[[], None] = lambda: None,
     seal: Seal | None = None,
+    contained: ContainedSet | None = None,
+    sink: ContainmentSink | None = None,
+    synced: Callable[[], bool] = always,
+    tasks: TaskSource | None = None,
+    approver: Approver | None = None,
+    minter: Minter | None = None,
 ) -> Engine:
     """The engine of the configuration.
 
@@ -223,8 +196,8 @@ def build_engine(
         policy=policy,
         store=store,
         local=local,
-        contained=ContainedSet(),
-        guard=build_guard(config),
+        contained=contained if contained is not None else ContainedSet(),
+        guard=believing.build_guard(config),
         keyed=keyed,
         clock=clock,
         monotonic=time.monotonic,
@@ -233,7 +206,14 @@ def build_engine(
         wake=wake,
         tally=Tally(),
         replicas=config.replicas,
-        meter=Meter(config.replicas),
+        meter=Meter(config.replicas) if isinstance(store, MemoryStore) else LeasedMeter(config.replicas, wake),
+        sparing=Sparing(keyed),
         seal=seal,
+        sink=sink,
+        synced=synced,
+        tasks=tasks,
+        approver=approver,
+        injects=minter is not None,
+        minter=minter,
     )
-    return Engine(ports, build_trust(config, verifier))
+    return Engine(ports, believing.build_trust(config, verifier))

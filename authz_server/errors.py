@@ -62,10 +62,13 @@ class ConfigError(FaultyTextError):
 class StateUnavailableError(AuthzError):
     """The state store did not answer in time or at all.
 
-    Attributes:
+    Args:
         code: a stable snake_case code for metrics, such as `timeout`.
+        sent: False only where it is certain that nothing was carried out; else it may have been, and to send it again
+            may count twice.
     """
 
-    def __init__(self, code: str) -> None:
+    def __init__(self, code: str, sent: bool = True) -> None:  # noqa: FBT001, FBT002 - the word is the argument's name everywhere
         super().__init__(code)
         self.code = code
+        self.sent = sent

@@ -102,6 +102,9 @@ class Invalid(NamedTuple):
 
 ABSENT = Absent()
 
+TASK_ENDED = "task_ended"
+"""The rule of a record that tells every replica that a task is over, and the reason why its token does not hold."""
+
 
 Identity = Principal | Absent | Invalid
 

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from authz_server import assembly
 from authz_server.audit.queue import Sink
-from authz_server.config import Config
+from authz_server.config import Config, Listen
 from authz_server.control.listener import AccessLogListener
 from authz_server.control.outcomes import OutcomePorts, Outcomes
 from authz_server.doorway import build_door
@@ -17,6 +17,7 @@ from authz_server.engine.ports import Seal
 from authz_server.envoy.join import NONCE_BYTES, JoinCodec, join_reporter
 from authz_server.identity.svid import SvidVerifier
 from authz_server.keyhash import KeyedHash
+from authz_server.listeners.doors import UNIX
 from authz_server.model import Caller
 from authz_server.policy.entries import Fed
 from authz_server.policy.reporters import REPORTERS
@@ -88,8 +89,16 @@ def build_road(
         exempt=frozenset(logs.exempt_routes if logs is not None else ()),
     )
     outcomes = Outcomes(ports)
-    doors = [build_door(listen, verifier) for listen in logs.listen] if logs is not None else []
+    doors = [build_door(listen, verifier) for listen in _addresses(config)]
     return OutcomeRoad(codec, outcomes, tuple(AccessLogListener(door, outcomes) for door in doors))
+
+
+def _addresses(config: Config) -> list[Listen]:
+    """Where this role takes logs: in the data role from the proxy beside it only, all others report to the control role."""
+    if config.access_logs is None:
+        return []
+    listens = config.access_logs.listen
+    return [listen for listen in listens if config.role != "data" or listen.address.startswith(UNIX)]
 
 
 def tell_outcomes(config: Config, policy: Snapshot) -> None:

@@ -5,6 +5,8 @@ The order of one decision: identity, containment, catalogue and task, rules. Den
 challenge, and last the grants, without which the step is denied. Order of rules means nothing.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from authz_server.circumstances import NOTHING_MORE, Circumstances
@@ -46,6 +48,8 @@ class Decided(NamedTuple):
     """What is still to be measured of it."""
     expected: tuple[Hit, ...] = ()
     """What its outcome will feed, see `Snapshot.learned`."""
+    carried: Mapping[str, str] = MappingProxyType({})
+    """allow: headers that go along to the destination, by lower-case name. Secrets: they are in no record."""
 
 
 def refuse_identity(identity: Invalid) -> Verdict:
@@ -121,13 +125,14 @@ def _enveloped(pending: Pending, envelope: Envelope) -> Decided:
     return Decided(verdict, additions(pending.candidates, step, matched_rules((early,))))
 
 
-def conclude(pending: Pending, readings: Readings, replicas: int = 1) -> Decided:
+def conclude(pending: Pending, readings: Readings, replicas: int = 1, *, local: bool = True) -> Decided:
     """Add the rules that read signals, and combine.
 
     Args:
         pending: what `begin` returned.
         readings: parallel to `pending.hits`; `degraded` when they come from this replica alone.
         replicas: by how many a degraded count is multiplied, as each replica sees its share only.
+        local: whether degraded readings may still be gone by.
     """
     snapshot, step, candidates, early = pending[:4]
     if readings.contained:
@@ -135,7 +140,8 @@ def conclude(pending: Pending, readings: Readings, replicas: int = 1) -> Decided
     take_readings(step, candidates, pending.hits, readings, replicas)
     if step.task is not None:
         step.within_budget = snapshot.tasks.is_within_budget(step)
-    late = candidates.later.evaluate_degraded(step) if readings.degraded else candidates.later.evaluate(step)
+    later = candidates.later
+    late = later.evaluate_degraded(step, local=local) if readings.degraded else later.evaluate(step)
     verdict = combine(step, candidates, (early, late), degraded=readings.degraded)
     if candidates.scores:
         told = [step.readings.get(name, 0) for name in candidates.scores if not name.startswith(REPORTERS)]

@@ -56,6 +56,7 @@ def build(event: DecisionEvent) -> dict[str, Any]:
         "excepted": [{"rule": each.rule, "exception": each.exception} for each in verdict.excepted],
         "demands": [each._asdict() for each in verdict.demands],
         "task": verdict.task,
+        "approval": verdict.approval,
         "risk": verdict.risk,
         "alert": verdict.alert,
         "tags": list(verdict.tags),

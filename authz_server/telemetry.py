@@ -10,6 +10,7 @@ from authz_server.engine.tally import Sort
 from authz_server.holder import PolicyHolder
 from authz_server.policy.snapshot import Snapshot
 from authz_server.sources.reload import Reloader
+from authz_server.state_metrics import StateSeen, state_metrics
 
 
 class PolicyState(NamedTuple):
@@ -59,6 +60,8 @@ class Observed(NamedTuple):
     draining: bool
     outcomes: Mapping[str, int] = {}
     """Access-log entries by what became of them."""
+    state: StateSeen | None = None
+    """None where nothing is known of it."""
 
 
 class Telemetry:
@@ -99,6 +102,8 @@ class Telemetry:
         for result, total in sorted(seen.outcomes.items()):
             outcomes.add_metric((result,), total)
         yield outcomes
+        if seen.state is not None:
+            yield from state_metrics(seen.state)
         yield GaugeMetricFamily("authz_draining", "Whether this replica is going away.", int(seen.draining))
 
 

@@ -167,3 +167,5 @@ class Verdict(NamedTuple):
     """allow: lower-case names of headers that do not."""
     task: str = ""
     """The task's template, or `""`."""
+    approval: str = ""
+    """challenge: the id of the approval that it waits for, or `""`."""

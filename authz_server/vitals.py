@@ -5,6 +5,7 @@ from typing import Final, NamedTuple
 
 from authz_server import assembly
 from authz_server.audit.queue import AuditQueue
+from authz_server.containment_road import ContainmentRoad
 from authz_server.engine import Engine
 from authz_server.errors import StateUnavailableError
 from authz_server.holder import PolicyHolder
@@ -16,6 +17,8 @@ from authz_server.outcomes_door import OutcomeRoad
 from authz_server.policy.snapshot import Snapshot
 from authz_server.sources.reload import Reloader
 from authz_server.state.base import Store
+from authz_server.state.redis import RedisStore
+from authz_server.state_metrics import StateSeen
 from authz_server.telemetry import Observed, policy_state
 
 OK: Final = "ok"
@@ -33,6 +36,7 @@ class Vitals(NamedTuple):
     audit: AuditQueue
     outcomes: OutcomeRoad
     listeners: Sequence[Listener]
+    containment: ContainmentRoad
 
     def readiness(self, *, draining: bool) -> Readiness:
         """Whether proxies should ask this replica, and what an operator should know."""
@@ -47,10 +51,12 @@ class Vitals(NamedTuple):
             "bundles": FAILING if self.bundle_files.failing_since is not None else OK,
             "tls": FAILING if any(map(_tls_error, self.listeners)) else OK,
             "state": self._state(),
+            "containment": self.containment.state,
+            "clock": "skewed" if self.engine.standing.skewed else OK,
             "audit_dropped": self.audit.dropped + self.audit.failed,
             "draining": draining,
         }
-        return Readiness(not draining, detail)
+        return Readiness(not draining and self.containment.synced(), detail)
 
     def observed(self, *, draining: bool) -> Observed:
         """What metrics tell."""
@@ -63,6 +69,20 @@ class Vitals(NamedTuple):
             encoder_faults=ports.encoder.faults,
             draining=draining,
             outcomes=self.outcomes.counts,
+            state=self._seen(),
+        )
+
+    def _seen(self) -> StateSeen:
+        feed, store = self.containment.feed, self.store
+        shared = store if isinstance(store, RedisStore) else None
+        return StateSeen(
+            standing=self.engine.standing,
+            degraded=self.engine.ports.tally.degraded,
+            errors=shared.errors if shared is not None else {},
+            breaker_open=shared is not None and shared.is_open,
+            feed_age_s=feed.age_s if feed is not None else 0.0,
+            resyncs=feed.resyncs if feed is not None else 0,
+            refused=feed.refused if feed is not None else {},
         )
 
     def _state(self) -> str:

@@ -29,6 +29,7 @@ class Server:
     def __init__(self, binary: str, directory: Path, options: tuple[str, ...], *, tcp: bool) -> None:
         self.socket_path = directory / "s"
         self.port = free_port() if tcp else 0
+        self.bus = 0
         self._command = [
             binary, "--port", str(self.port), "--bind", "127.0.0.1", "--unixsocket", str(self.socket_path),
             "--dir", str(directory), "--save", "", "--appendonly", "no", *options,
@@ -128,21 +129,21 @@ class VirtualClock:
 
     def __init__(self, now_ms: int = 1_700_000_000_000) -> None:
         self.now_ms = now_ms
-        self._clients: list[redis_py.Redis] = []
+        self._driven: list[tuple[redis_py.Redis, tuple[bytes, bytes]]] = []
 
     def __call__(self) -> int:
         return self.now_ms
 
-    def drive(self, client: redis_py.Redis) -> None:
+    def drive(self, client: redis_py.Redis, keys: tuple[bytes, bytes] = CLOCK_KEYS) -> None:
         """Move the time of this server's variant script too."""
-        self._clients.append(client)
+        self._driven.append((client, keys))
         self.advance(0)
 
     def advance(self, ms: int) -> None:
         """Move on, or back."""
         self.now_ms += ms
-        for client in self._clients:
-            client.mset(dict(zip(CLOCK_KEYS, (self.now_ms // 1000, self.now_ms % 1000 * 1000), strict=True)))
+        for client, keys in self._driven:
+            client.mset(dict(zip(keys, (self.now_ms // 1000, self.now_ms % 1000 * 1000), strict=True)))
 
 
 def step_on_virtual_time() -> Script:

@@ -60,7 +60,7 @@ class OutcomePorts(NamedTuple):
 
     codec: JoinCodec
     policy: PolicySource
-    learn: Callable[[Sequence[Hit], Outcome], None]
+    learn: Callable[[Sequence[Hit], Outcome, str], None]
     """`Engine.learn`."""
     callers: Callable[[], CallerSettings]
     """Which proxies may ask, and so report, at the moment."""
@@ -156,7 +156,7 @@ class Outcomes:
             raise JoinError("join_repeated")
         if not hits:
             return "unfed"
-        ports.learn(hits, entry.outcome)
+        ports.learn(hits, entry.outcome, entry.decision_id)
         return "learned"
 
     def _missed(self, entry: LogEntry, caller: Caller) -> str:

@@ -1,15 +1,23 @@
 """One batch under way, and the two ways in which a step can stand in it."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
+from authz_server.engine.measuring import Asked
 from authz_server.engine.ports import Ports, Trust
 from authz_server.envoy.encode import DENIED_503
-from authz_server.model import Call, Request
-from authz_server.pdp import Pending
+from authz_server.model import Call, Request, Task
+from authz_server.pdp import Decided, Pending
 from authz_server.record import DecisionEvent
-from authz_server.signals import Hit, Measurement
-from authz_server.verdict import Verdict
+from authz_server.verdict import Decision, Reason, Verdict
+
+_STALE: Final = Verdict(Decision.DENY, Reason.STATE_UNAVAILABLE, detail="policy_stale")
+_UNKNOWN: Final = Verdict(Decision.DENY, Reason.STATE_UNAVAILABLE, detail="containment_unknown")
+"""Whoever asks may be contained."""
+_UNATTRIBUTED: Final = frozenset(
+    {Reason.DECODE_ERROR, Reason.UNAUTHENTICATED, Reason.DEADLINE, Reason.INTERNAL_ERROR, Reason.STATE_UNAVAILABLE}
+)
+"""Reasons of refusals that come before the caller is known; a proxy's own fault is the other one, without an action."""
 
 
 class Waiting(NamedTuple):
@@ -18,24 +26,25 @@ class Waiting(NamedTuple):
     position: int
     request: Request
     pending: Pending
-    measurement: Measurement
+    asked: Asked
+    task: Task | None = None
 
 
 class Done(NamedTuple):
     """A step that needs no reading."""
 
     request: Request | None
-    verdict: Verdict
-    hits: tuple[Hit, ...] = ()
-    """What is still to be measured of it."""
-    expected: tuple[Hit, ...] = ()
-    """What its outcome will feed."""
+    decided: Decided
 
 
 class Batch:
-    """One batch under way: the snapshot, the moment, and the answers so far (denied until they are decided)."""
+    """One batch under way: the snapshot, the moment, and the answers so far (denied until they are decided).
 
-    __slots__ = ("_ports", "answers", "calls", "now", "snapshot", "started", "trust")
+    Attributes:
+        refused: the verdict on all of it where nothing can be decided at the moment, or None.
+    """
+
+    __slots__ = ("_ports", "answers", "calls", "now", "refused", "snapshot", "started", "trust")
 
     def __init__(self, ports: Ports, trust: Trust, calls: Sequence[Call]) -> None:
         self._ports = ports
@@ -45,17 +54,31 @@ class Batch:
         self.trust = trust
         self.now = ports.clock()
         self.started = ports.monotonic()
+        self.refused: Verdict | None = None
+        if not ports.synced():
+            self.refused = _UNKNOWN
+        elif ports.policy.refuses:
+            self.refused = _STALE
 
-    def answer(self, position: int, request: Request | None, verdict: Verdict, expected: tuple[Hit, ...] = ()) -> None:
+    def must_show(self, verdict: Verdict) -> bool:
+        """Whether shadow mode may not hide a verdict: a contained caller could be behind it, since it came too early to tell."""
+        if verdict is _UNKNOWN:
+            return True
+        early = verdict.reason in _UNATTRIBUTED or (verdict.reason is Reason.DENIED and not verdict.action)
+        unknown = early and not verdict.principal and verdict.detail != "identity_absent"
+        return unknown and bool(self.snapshot.contained or len(self._ports.contained))
+
+    def answer(self, position: int, request: Request | None, decided: Decided) -> None:
         """Encode the answer and hand the event over for its record, with what its outcome will feed."""
         ports = self._ports
+        verdict, expected = decided.verdict, decided.expected
         identifier = ports.new_id()
         snapshot = self.snapshot
         ports.tally.add(verdict)
         caller = self.calls[position].caller
         join = ports.seal(identifier, caller, self.now, expected) if expected and ports.seal is not None else b""
         self.answers[position] = ports.encoder.encode(
-            verdict, identifier, snapshot.digest, request, int(snapshot.loaded_at), join=join
+            verdict, identifier, snapshot.digest, request, int(snapshot.loaded_at), join=join, inject=decided.carried
         )
         micros = int((ports.monotonic() - self.started) * 1_000_000)
         ports.submit(DecisionEvent(identifier, self.now, snapshot.digest, caller, request, verdict, micros, expected))

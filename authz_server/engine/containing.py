@@ -1,7 +1,7 @@
-"""What decisions contain: enforced by this replica at once, and stored for the others as soon as that can be done."""
+"""What decisions contain: enforced by this replica at once, and brought to the others as soon as that can be done."""
 
 import logging
-from collections import deque
+from threading import Lock
 from typing import Final
 
 from authz_server.engine.ports import Ports
@@ -12,17 +12,24 @@ from authz_server.verdict import Verdict
 LOG: Final = logging.getLogger(__name__)
 
 MAX_WRITES: Final = 1024
-"""Containments that wait to be stored; the local set enforces them meanwhile."""
+"""Containments that wait to be stored, beyond which the oldest is dropped; the local set enforces them all the same."""
 
 
 class Containing:
     """Enforces and stores containments. Threads may share it."""
 
-    __slots__ = ("_ports", "_writes")
+    __slots__ = ("_failing", "_lock", "_ports", "_writes")
 
     def __init__(self, ports: Ports) -> None:
         self._ports = ports
-        self._writes: deque[Containment] = deque(maxlen=MAX_WRITES)
+        self._lock = Lock()
+        self._writes: dict[Entity, tuple[Containment, float]] = {}
+        """In their order, with the ends on the monotonic clock: somebody may set the other one while they wait."""
+        self._failing = False
+
+    def __len__(self) -> int:
+        """How many wait to be stored."""
+        return len(self._writes)
 
     def contain(self, verdict: Verdict, now: float) -> Verdict:
         """Contain what a verdict orders, as far as the guards admit it; the verdict says what came of it."""
@@ -34,8 +41,10 @@ class Containing:
                 refused = why
                 continue
             self._ports.contained.add(containment)
-            self._writes.append(containment)
+            self._spool(containment)
             admitted.append(containment)
+        if admitted:
+            self._ports.wake()  # it is to reach the others at once
         if refused:
             # Beyond the guards the step is still denied, and somebody must look.
             verdict = verdict._replace(alert="critical", detail=refused)
@@ -47,16 +56,48 @@ class Containing:
         Raises:
             StateUnavailableError: the store could not be told.
         """
+        self.released(entity)
         self._ports.contained.release(entity)
         self._ports.store.release(entity)
 
+    def released(self, entity: Entity) -> None:
+        """Let a release that came about elsewhere count: in the guards, and against a containment that is not stored yet."""
+        with self._lock:
+            self._writes.pop(entity, None)
+        self._ports.guard.release(entity)
+
     def store(self) -> None:
         """Store what waits to be stored; what fails is tried again the next time."""
-        while self._writes:
-            containment = self._writes[0]
+        ports = self._ports
+        while (first := self._first()) is not None:
+            containment = first[0]._replace(until=ports.clock() + first[1] - ports.monotonic())
             try:
-                self._ports.store.contain(containment)
-            except StateUnavailableError:
-                LOG.warning("a containment could not be stored yet; it is enforced by this replica")
+                if ports.sink is not None:
+                    ports.sink.post(containment)
+                else:
+                    ports.store.contain(containment)
+            except StateUnavailableError as error:
+                if not self._failing:  # told once, not with every try
+                    LOG.warning(
+                        "a containment could not be stored yet (%s); it is enforced by this replica", error.code
+                    )
+                self._failing = True
                 return
-            self._writes.popleft()
+            self._failing = False
+            with self._lock:
+                if self._writes.get(containment.entity) is first:
+                    del self._writes[containment.entity]
+
+    def _spool(self, containment: Containment) -> None:
+        ends = self._ports.monotonic() + containment.until - self._ports.clock()
+        with self._lock:
+            held = self._writes.get(containment.entity)
+            if held is not None and held[1] >= ends:
+                return
+            if held is None and len(self._writes) >= MAX_WRITES:
+                del self._writes[next(iter(self._writes))]
+            self._writes[containment.entity] = (containment, ends)
+
+    def _first(self) -> tuple[Containment, float] | None:
+        with self._lock:
+            return next(iter(self._writes.values()), None)

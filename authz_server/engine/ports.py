@@ -3,13 +3,17 @@
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
+from authz_server.approvals.approver import Approver
+from authz_server.engine.leases import LeasedMeter
+from authz_server.engine.sparing import Sparing
 from authz_server.engine.tally import Tally
 from authz_server.envoy.decode import Decoder
 from authz_server.envoy.encode import Encoder
 from authz_server.identity.authenticate import Authenticator
 from authz_server.identity.caller import CallerSettings
 from authz_server.keyhash import KeyedHash
-from authz_server.model import Caller, Invalid, Principal, Request, Task
+from authz_server.minting.minter import Minter
+from authz_server.model import Caller, Containment, Invalid, Principal, Request, Task
 from authz_server.policy.envelopes import Meter
 from authz_server.policy.snapshot import Snapshot
 from authz_server.record import DecisionEvent
@@ -17,6 +21,7 @@ from authz_server.signals import Hit
 from authz_server.state.base import Store
 from authz_server.state.containment import ContainedSet
 from authz_server.state.guard import ContainmentGuard
+from authz_server.state.memory import MemoryStore
 
 
 class Trust(NamedTuple):
@@ -52,6 +57,22 @@ class ApprovalSource(Protocol):
         """Names of the rules whose challenge is lifted for this step."""
 
 
+class ContainmentSink(Protocol):
+    """Where the engine brings what rules have contained, for the other replicas."""
+
+    def post(self, containment: Containment) -> None:
+        """Hand a containment on.
+
+        Raises:
+            StateUnavailableError: not yet; it is brought again.
+        """
+
+
+def always() -> bool:
+    """Yes: for a replica that need not learn from others who is contained."""
+    return True
+
+
 Seal = Callable[[str, Caller, float, tuple[Hit, ...]], bytes]
 """From decision id, asking proxy, Unix time and what the outcome of an allowed step will feed, to the text that its access
 log shall bring back; `b""` for none. Never raises."""
@@ -64,8 +85,9 @@ class Ports(NamedTuple):
     encoder: Encoder
     policy: PolicySource
     store: Store
-    local: Store
-    """This replica's own memory, read when the store is not to be had."""
+    local: MemoryStore
+    """This replica's own memory, for when the store is not to be had: the engine fills and empties it. The store itself where
+    that is a memory of this replica already."""
     contained: ContainedSet
     guard: ContainmentGuard
     keyed: KeyedHash
@@ -78,13 +100,23 @@ class Ports(NamedTuple):
     """Asks for a tick before its time."""
     tally: Tally
     replicas: int = 1
-    meter: Meter | None = None
+    meter: Meter | LeasedMeter | None = None
     """How much of the envelopes this replica has used up; None for one of the engine's own."""
     tasks: TaskSource | None = None
     """Finds the task of a step; None where tasks are not served."""
     injects: bool = False
     """Whether credentials for destinations can be made here; without it a step that needs one is denied."""
+    minter: Minter | None = None
+    """Makes them; None for trials, which show that one would be made."""
     approvals: ApprovalSource | None = None
     """Finds the approvals of a step; None where nobody approves."""
     seal: Seal | None = None
     """None where nobody takes access logs."""
+    approver: Approver | None = None
+    """Lifts challenges that somebody approved; None where nobody approves."""
+    sparing: Sparing | None = None
+    """Bounds the keys that callers make and shields the store; None for trials, whose time is not the machine's."""
+    sink: ContainmentSink | None = None
+    """Takes what rules contain; None where the store takes it itself."""
+    synced: Callable[[], bool] = always
+    """Whether it is known who is contained; until then every step is denied. Asked once for each batch; never raises."""

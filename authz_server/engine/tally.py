@@ -18,10 +18,11 @@ class Sort(NamedTuple):
 class Tally:
     """Counts decisions. Threads share it without a lock: one step of an `itertools.count` is one step of the interpreter."""
 
-    __slots__ = ("_counts",)
+    __slots__ = ("_counts", "_degraded")
 
     def __init__(self) -> None:
         self._counts: dict[tuple[str, str, bool], count[int]] = {}
+        self._degraded = count()
 
     def add(self, verdict: Verdict) -> None:
         """Count one decision."""
@@ -30,8 +31,19 @@ class Tally:
         if known is None:
             known = self._counts.setdefault(sort, count())
         next(known)
+        if verdict.degraded:
+            next(self._degraded)
 
     def totals(self) -> Iterator[tuple[Sort, int]]:
         """How many of each sort so far."""
         for sort, made in sorted(self._counts.items()):
-            yield Sort(*sort), int(repr(made)[6:-1])  # `count(7)`: asking the object itself would count one more
+            yield Sort(*sort), _made(made)
+
+    @property
+    def degraded(self) -> int:
+        """How many of them went by what this replica alone knows."""
+        return _made(self._degraded)
+
+
+def _made(counted: "count[int]") -> int:
+    return int(repr(counted)[6:-1])  # `count(7)`: asking the object itself would count one more

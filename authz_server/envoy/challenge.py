@@ -44,7 +44,8 @@ def approval_member(verdict: Verdict) -> dict[str, Any]:
     wanted = [demand for demand in verdict.demands if demand.approvers]
     if not wanted:
         return {}
-    return {
+    named = {"id": verdict.approval} if verdict.approval else {}
+    return named | {
         "by": list(dict.fromkeys(name for demand in wanted for name in demand.approvers)),
         "expires_in": min(demand.expires_s for demand in wanted),
     }

@@ -120,10 +120,12 @@ class Encoder:
         # Everything that the message is made of: the first nine fields of a verdict, decision to retry_after, and a few more.
         flags = (verdict.shadow, verdict.degraded, verdict.demands, verdict.strip)
         key = (verdict[:9], flags, version, len(decision_id), grpc)
-        pieces = self._memo.get(key)
-        if pieces is None or (spoofed and not OUR_HEADERS.issuperset(spoofed)):
+        # Names that a client makes up, and approvals, which are for one step, must not fill the memory.
+        usual = not verdict.approval and OUR_HEADERS.issuperset(spoofed)
+        pieces = self._memo.get(key) if usual else None
+        if pieces is None:
             pieces = self._pieces(verdict, len(decision_id), Version(*version), spoofed, grpc=grpc)
-            if OUR_HEADERS.issuperset(spoofed):  # names that a client makes up must not fill the memory
+            if usual:
                 if len(self._memo) >= _MEMO_SIZE:
                     self._memo.clear()
                 self._memo[key] = pieces

@@ -22,10 +22,19 @@ class Envelope(NamedTuple):
     """How many in a window."""
     window_ms: int
 
+    def index_at(self, now: float) -> int:
+        """Number the windows by time: the one that a Unix time in seconds lies in."""
+        return int(now * 1000) // self.window_ms
+
+    def share(self, replicas: int) -> int:
+        """What one of several replicas may let through in a window without asking the others: at least one step."""
+        return max(1, self.steps // replicas)
+
 
 class Meter:
     """How much of the envelopes is used up, on this replica: each replica has its share of the rate.
 
+    For a replica alone, and for trials; replicas with a store share the rate itself (`engine/leases.py`).
     Two threads that count at the same moment may miss one of the other's steps; the rate of low-risk work need not be exact.
     """
 
@@ -42,11 +51,11 @@ class Meter:
             envelope: whose rate it is.
             now: Unix time in seconds.
         """
-        index = int(now * 1000) // envelope.window_ms
+        index = envelope.index_at(now)
         window, used = self._windows.get(envelope.name, (index, 0))
         if window != index:
             used = 0
-        if used >= max(1, envelope.steps // self._replicas):
+        if used >= envelope.share(self._replicas):
             return False
         if len(self._windows) >= MAX_RATES:
             self._windows.clear()

@@ -115,16 +115,21 @@ class Phase:
                 ]
         return self._with_fixed(found, step)
 
-    def evaluate_degraded(self, step: Step) -> Findings:
-        """Evaluate without the store: each rule by its `on_state_error`, over this replica's own readings."""
+    def evaluate_degraded(self, step: Step, *, local: bool = True) -> Findings:
+        """Evaluate without the store: each rule by its `on_state_error`, over this replica's own readings.
+
+        Args:
+            step: with those readings.
+            local: whether they may still be gone by; without it `local` denies too.
+        """
         found: list[Outcome] = []
         for rule in self.rules:
             if rule.when is None or not rule.touches(step):
                 continue
             mode = rule.state_error_mode(step.action)
-            if mode == "local":
+            if mode == "local" and local:
                 _evaluate_one(rule, step, found)
-            elif mode == "deny" and rule.effect in _RESTRICTING:
+            elif mode != "skip" and rule.effect in _RESTRICTING:
                 found.append(Outcome(rule, "state_unavailable"))
         return self._with_fixed(found, step)
 

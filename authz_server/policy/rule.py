@@ -13,6 +13,10 @@ from authz_server.verdict import Effect
 
 _CAREFUL_KINDS: Final = frozenset({"write", "delete", "exec", "credential", "admin", "bulk-read"})
 """Without a live reading, steps of these kinds are not let through by default."""
+_SENSITIVE: Final = frozenset({"high", "critical"})
+"""Without a live reading, steps of these sensitivities are never let through by a rule that counts locally."""
+_EARLY_STAGES: Final = frozenset({"", "discovery"})
+"""The stages of an intrusion that are not late."""
 
 
 class Lift(NamedTuple):
@@ -120,8 +124,17 @@ class Rule:
         return next((lift for lift in self.lifts if lift.holds(step)), None)
 
     def state_error_mode(self, action: Action) -> str:
-        """What the rule does without a live reading: `deny`, `local` or `skip`."""
-        if self.on_state_error != "by-kind":
-            return self.on_state_error
-        careful = action.kind in _CAREFUL_KINDS or action.sensitivity in {"high", "critical"}
-        return "deny" if careful or action.stage not in {"", "discovery"} else "local"
+        """What the rule does without a live reading: `deny`, `local` or `skip`.
+
+        Whoever can make the store fail chooses when this is asked. So sensitive steps, and those of a late stage, never go
+        by what this replica alone has counted, whatever the rule says; only an explicit `skip`, which the loader admits for
+        allow and throttle alone, is left as it is written.
+        """
+        mode = self.on_state_error
+        if mode == "skip":
+            return mode
+        if action.sensitivity in _SENSITIVE or action.stage not in _EARLY_STAGES:
+            return "deny"
+        if mode != "by-kind":
+            return mode
+        return "deny" if action.kind in _CAREFUL_KINDS else "local"

@@ -89,6 +89,24 @@ class MemoryStore:
             now = self._clock_ms()
             return [self._measure(measurement, now) for measurement in measurements]
 
+    def apply_at(self, measurements: Sequence[Measurement], now_ms: int) -> Sequence[Readings | StateUnavailableError]:
+        """Count a batch as of an earlier moment, of which this store did not hear at the time.
+
+        Args:
+            measurements: in the order in which they happened; nothing stored carries an earlier time than what it replaces.
+            now_ms: when that was, in milliseconds of the store's clock.
+        """
+        with self._lock:
+            return [self._measure(measurement, now_ms) for measurement in measurements]
+
+    def clear(self) -> None:
+        """Forget all signals and repeats; containments stay."""
+        with self._lock:
+            self._shards = [{} for _ in range(SHARDS)]
+            self._cycle.clear()
+            self._guards = Guards(REPEAT_MS)
+            self._outcomes = Guards(OUTCOME_MS)
+
     def contain(self, containment: Containment) -> None:
         """Store a containment; a longer one that is stored stays. See `Store.contain`."""
         until = int(containment.until * 1000)

@@ -8,9 +8,7 @@ from authz_server.keyhash import KeyedHash
 from authz_server.state.base import Store
 from authz_server.state.memory import MemoryStore
 from authz_server.state.redis import BUDGET_MS, RedisStore
-
-_LATER = ("redis+sentinel://", "rediss+sentinel://", "redis+cluster://", "rediss+cluster://")
-_NOW = ("redis://", "rediss://", "unix://")
+from authz_server.state.topology import SCHEMES
 
 
 def open_store(
@@ -21,16 +19,18 @@ def open_store(
     budget_ms: float = BUDGET_MS,
     monotonic: Callable[[], float] = time.monotonic,
     jitter: Callable[[], float] = random.random,
+    on_epoch: Callable[[bytes], None] | None = None,
 ) -> Store:
     """Open a store; no connection is made before the first call.
 
     Args:
-        url: `memory`, `redis://`, `rediss://` or `unix://`.
+        url: `memory`, or one of `SCHEMES` and what follows it.
         keyed: the hash of the deployment.
         clock_ms: the wall clock, Unix time in milliseconds.
         budget_ms: how long a batch may wait for the store.
         monotonic: seconds, for that budget.
         jitter: numbers in [0, 1) that spread the probes of a store that is down.
+        on_epoch: see `RedisStore`; the memory store has nothing to tell.
 
     Raises:
         ValueError: the setting names no store that this version can use. The message does not repeat it: it may hold a
@@ -38,11 +38,8 @@ def open_store(
     """
     if url == "memory":
         return MemoryStore(keyed, clock_ms)
-    if url.startswith(_NOW):
-        return RedisStore(url, keyed, clock_ms=clock_ms, monotonic=monotonic, jitter=jitter, budget_ms=budget_ms)
-    if url.startswith(_LATER):
-        scheme = next(scheme for scheme in _LATER if url.startswith(scheme))
-        raise ValueError(
-            f"state: {scheme} is not supported by this version; use memory, redis://, rediss:// or unix://"
+    if url.startswith(SCHEMES):
+        return RedisStore(
+            url, keyed, clock_ms=clock_ms, monotonic=monotonic, jitter=jitter, budget_ms=budget_ms, on_epoch=on_epoch
         )
-    raise ValueError("state: names no store; use memory, redis://, rediss:// or unix://")
+    raise ValueError(f"state: names no store; use memory, {', '.join(SCHEMES)}")

@@ -1,9 +1,10 @@
-"""The connections of a store: as many as threads use at once, the last used first."""
+"""The connections of a server: as many as threads use at once, the last used first."""
 
 from collections import deque
 from collections.abc import Callable
+from math import inf
 
-from authz_server.state.wire import Wire
+from authz_server.state.wire import CONNECT_S, Wire
 
 MAX_IDLE = 16
 """Kept open beyond use; a few threads decide."""
@@ -13,19 +14,20 @@ class Pool:
     """Lends connections, each to one thread at a time. Nothing waits and nothing is kept that failed.
 
     Args:
-        connect: opens a new connection; raises StateUnavailableError.
+        connect: opens a new connection, given how long each step of that may take (s); raises StateUnavailableError.
         clock: monotonic seconds.
     """
 
-    __slots__ = ("_clock", "_closed", "_connect", "_idle")
+    __slots__ = ("_clock", "_closed", "_connect", "_drained_at", "_idle")
 
-    def __init__(self, connect: Callable[[], Wire], clock: Callable[[], float]) -> None:
+    def __init__(self, connect: Callable[[float], Wire], clock: Callable[[], float]) -> None:
         self._connect = connect
         self._clock = clock
         self._idle: deque[Wire] = deque()
         self._closed = False
+        self._drained_at = -inf
 
-    def take(self) -> Wire:
+    def take(self, limit_s: float = CONNECT_S) -> Wire:
         """Lend a connection.
 
         Raises:
@@ -39,21 +41,30 @@ class Pool:
             if not wire.is_stale(self._clock()):
                 return wire
             wire.close()
-        return self._connect()
+        return self._connect(limit_s)
 
     def put_back(self, wire: Wire) -> None:
         """Take a connection back whose last exchange was complete; any other is to be closed instead."""
         wire.used_at = self._clock()
+        wire.is_new = False
+        if wire.opened_at < self._drained_at:
+            wire.close()
+            return
         self._idle.append(wire)
         if self._closed:
             self._shrink(0)
         elif len(self._idle) > MAX_IDLE:
             self._shrink(MAX_IDLE)
 
+    def drain(self) -> None:
+        """Close what is idle now, and what is lent when it comes back: it leads where nobody is any more."""
+        self._drained_at = self._clock()
+        self._shrink(0)
+
     def close(self) -> None:
         """Close what is idle now, and what is lent when it comes back."""
         self._closed = True
-        self._shrink(0)
+        self.drain()
 
     def _shrink(self, size: int) -> None:
         while len(self._idle) > size:

@@ -6,7 +6,8 @@ from struct import Struct
 from typing import Any, NamedTuple
 
 from authz_server.errors import StateUnavailableError
-from authz_server.signals import Hit, Measurement
+from authz_server.model import Entity
+from authz_server.signals import Hit, Measurement, Readings
 from authz_server.state.keys import Keys
 from authz_server.state.layout import (
     COUNT,
@@ -49,17 +50,6 @@ def script(text: bytes) -> Script:
 STEP = script((files("authz_server.state") / "step.lua").read_bytes())
 
 
-class Call(NamedTuple):
-    """One EVALSHA and what its reply must look like."""
-
-    command: tuple[bytes, ...]
-    nonce: int
-    size: int
-    """Integers in the reply."""
-    places: tuple[tuple[int, ...], ...]
-    """For each hit the places of which the largest is its reading, when two hits share a key; else empty."""
-
-
 class Answer(NamedTuple):
     """A reply that belongs to its call."""
 
@@ -69,6 +59,38 @@ class Answer(NamedTuple):
     """Stored values of an unknown format, taken for empty."""
     now_ms: int
     """The store's clock."""
+
+
+class Call(NamedTuple):
+    """One EVALSHA and what its reply must look like; the network takes it for a command."""
+
+    key: bytes
+    """Chooses the node of a cluster; `b""`: any."""
+    parts: tuple[bytes, ...]
+    nonce: int
+    size: int
+    """Integers in the reply."""
+    places: tuple[tuple[int, ...], ...]
+    """For each hit the places of which the largest is its reading, when two hits share a key; else empty."""
+
+    def read(self, reply: Any) -> Answer | StateUnavailableError:
+        """Decode one reply.
+
+        Returns:
+            The answer, or the error that stands for it.
+
+        Raises:
+            StateUnavailableError: `protocol`: the reply is not that of this call, and nothing on the connection can be
+                believed.
+        """
+        if type(reply) is list and len(reply) == self.size and reply[0] == SCHEMA and reply[1] == self.nonce:
+            values = tuple(reply[_REPLY_HEAD:])
+            if self.places:
+                values = tuple(max([values[place] for place in group]) for group in self.places)
+            return Answer(values, reply[2] == 1, reply[3], reply[4])
+        if isinstance(reply, StateUnavailableError):
+            return reply
+        raise StateUnavailableError("protocol")
 
 
 class Codec:
@@ -94,14 +116,15 @@ class Codec:
         hits = measurement.hits
         if not hits:
             return None
-        names = []
+        names: list[bytes] = []
         records = [b""]
         further = False
+        layout_of, name = self._layouts.of, self._keys.signal
         for hit in hits:
-            layout = self._layouts.of(hit)
+            layout = layout_of(hit)
             if layout is None:
                 return StateUnavailableError("signal_unsupported")
-            names.append(self._keys.signal(layout.suffix, hit.entity, hit.rest))
+            names.append(name(layout.suffix, hit.entity, hit.rest))
             if layout.kind == COUNT:
                 records.append(layout.record + _BYTES[hit.amount])
             elif layout.kind == DISTINCT:
@@ -120,7 +143,7 @@ class Codec:
             names.append(self._keys.guard(hits[0].entity, measurement.fingerprint))
         records[0] = _HEADER.pack(nonce, (_LASTING if measurement.lasting else _SHORT) if guarded else 0, further)
         command = (b"EVALSHA", self._sha, b"%d" % len(names), *names, b"".join(records))
-        return Call(command, nonce, size, places)
+        return Call(names[0], command, nonce, size, places)
 
     def _contribution(self, kind: int, hit: Hit) -> bytes:
         """Encode the part of a record that is the step's own, for one of the further kinds."""
@@ -136,27 +159,32 @@ class Codec:
 
     def encode_echo(self, nonce: int) -> Call:
         """Build a call that measures nothing: its reply proves that the server answers, and this call at that."""
-        return Call((b"EVALSHA", self._sha, b"0", _HEADER.pack(nonce, 0, 0)), nonce, _REPLY_HEAD, ())
+        return Call(b"", (b"EVALSHA", self._sha, b"0", _HEADER.pack(nonce, 0, 0)), nonce, _REPLY_HEAD, ())
 
 
-def decode(call: Call, reply: Any) -> Answer | StateUnavailableError:
-    """Read one reply.
+def conclude(
+    measurement: Measurement,
+    answer: Answer | StateUnavailableError | None,
+    contained: frozenset[Entity] | StateUnavailableError,
+) -> Readings | StateUnavailableError:
+    """Put the entry of one measurement together.
 
-    Returns:
-        The answer, or the error that the server gave for this command alone.
-
-    Raises:
-        StateUnavailableError: `protocol`: the reply is not that of this call, and nothing on the connection can be
-            believed.
+    Args:
+        measurement: what was asked.
+        answer: of its call; None when it has no hits.
+        contained: the contained ones of all entities that were asked for, or why they are not known.
     """
-    if type(reply) is list and len(reply) == call.size and reply[0] == SCHEMA and reply[1] == call.nonce:
-        values = tuple(reply[_REPLY_HEAD:])
-        if call.places:
-            values = tuple(max([values[place] for place in group]) for group in call.places)
-        return Answer(values, reply[2] == 1, reply[3], reply[4])
-    if isinstance(reply, StateUnavailableError):
-        return reply
-    raise StateUnavailableError("protocol")
+    held: tuple[Entity, ...] = ()
+    if measurement.flags:
+        if isinstance(contained, StateUnavailableError):
+            return contained
+        if contained:
+            held = tuple([entity for entity in measurement.flags if entity in contained])
+    if answer is None:
+        return Readings((), False, held)
+    if isinstance(answer, StateUnavailableError):
+        return Readings((0,) * len(measurement.hits), contained=held, degraded=True) if held else answer
+    return Readings(answer.values, answer.repeated, held)
 
 
 def _name_once(

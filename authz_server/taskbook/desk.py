@@ -5,6 +5,7 @@ renews the token, a delegation adds one agent further down the chain. Whoever is
 """
 
 from collections.abc import Sequence
+
 from authz_server.model import Entity, Invalid
 from authz_server.policy.tasks import Template
 from authz_server.task.claims import MAX_GENERATION

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol
 
 from authz_server.containment.seal import Opener, SealError, Signer
-from authz_server.errors import DecodeError
+from authz_server.errors import DecodeError, StateUnavailableError
 from authz_server.model import Entity
 from authz_server.taskbook.book import MAX_TASKS, is_over_long
 from authz_server.taskbook.record import TaskRecord, decode_task, encode_task
@@ -36,14 +36,14 @@ class SharedTaskBook:
 
     Args:
         store: carries out its commands.
-        signer: of the control role.
+        signer: of the control role; None where tasks are only seen at work.
         opener: of what it signed.
         tag: names the hash tag of an entity, 32 hexadecimal digits.
     """
 
     __slots__ = ("_opener", "_signer", "_store", "_tag")
 
-    def __init__(self, store: Commands, signer: Signer, opener: Opener, tag: Callable[[Entity], str]) -> None:
+    def __init__(self, store: Commands, signer: Signer | None, opener: Opener, tag: Callable[[Entity], str]) -> None:
         self._store = store
         self._signer = signer
         self._opener = opener
@@ -125,6 +125,8 @@ class SharedTaskBook:
         return b"az:{%b}:%b" % (self._tag(Entity("task", (task_id,))).encode(), suffix)
 
     def _write(self, task: TaskRecord) -> None:
+        if self._signer is None:
+            raise StateUnavailableError("noperm")
         sealed = self._signer.seal(PURPOSE, encode_task(task))
         self._store.command(TASKS, b"HSET", TASKS, task.id.encode(), sealed)
 

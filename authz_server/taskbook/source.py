@@ -3,14 +3,14 @@
 from collections.abc import Callable
 from typing import Final
 
-from authz_server.model import Invalid, Principal, Request, Task
+from authz_server.model import TASK_ENDED, Invalid, Principal, Request, Task
 from authz_server.task.binding import bound
 from authz_server.task.token import TokenVerifier
 
 HEADER: Final = "txn-token"
 """draft-ietf-oauth-transaction-tokens, section 8: the header that carries a token, once."""
-ENDED: Final = "task_ended"
-"""Why the token of a task that is over does not hold."""
+MAX_SEEN: Final = 16_384
+"""Tasks of which it is told that they are at work, each time; of more some look idle a while too early."""
 
 
 def open_always(_task_id: str, _now: float) -> bool:
@@ -27,7 +27,7 @@ class TokenTaskSource:
         is_open: says of a task id, at a Unix time in seconds, whether the task is open, without I/O.
     """
 
-    __slots__ = ("_header", "_is_open", "_verifier")
+    __slots__ = ("_header", "_is_open", "_seen", "_verifier")
 
     def __init__(
         self,
@@ -38,6 +38,12 @@ class TokenTaskSource:
         self._verifier = verifier
         self._header = header
         self._is_open = is_open
+        self._seen: set[str] = set()
+
+    def take_seen(self) -> list[str]:
+        """The tasks under which steps were made since the last call."""
+        seen, self._seen = self._seen, set()
+        return sorted(seen)
 
     def task_of(self, request: Request, principal: Principal | None, now: float) -> Task | Invalid | None:
         """The task of a request, None without a token, Invalid with the reason for one that does not hold."""
@@ -53,5 +59,7 @@ class TokenTaskSource:
         if fault:
             return Invalid(fault)
         if not self._is_open(claims.txn, now):
-            return Invalid(ENDED)
+            return Invalid(TASK_ENDED)
+        if len(self._seen) < MAX_SEEN:
+            self._seen.add(claims.txn)
         return claims.as_task()

@@ -145,7 +145,7 @@ class Trial:
     def task_of(self, request: Request, principal: Principal | None, now: float) -> Task | Invalid | None:  # noqa: ARG002 - `TaskSource`
         """The described step's task, as if its token had been verified."""
         task = self._step.task
-        if task is None or task.issuer != ISSUER:
+        if not isinstance(task, Task) or task.issuer != ISSUER:
             return task
         template = self._engine.ports.policy.current.tasks.templates.get(task.template)
         return task if template is None else task._replace(issuer=template.entry.issuers[0])

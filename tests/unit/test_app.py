@@ -124,9 +124,9 @@ def test_a_stale_policy_is_told_apart_from_a_failing_one(configure, monkeypatch)
     server = app.Server(configure())
     now = app.assembly.clock()
     assert server.readiness().detail["policy_reload"] == "ok"
-    monkeypatch.setattr(server._policy_files, "_failing_since", now)
+    monkeypatch.setattr(server._files.policy_files, "_failing_since", now)
     assert (server.readiness().detail["policy_reload"], server.readiness().detail["policy_stale"]) == ("failing", False)
-    monkeypatch.setattr(server._policy_files, "_failing_since", now - 61)
+    monkeypatch.setattr(server._files.policy_files, "_failing_since", now - 61)
     found = server.readiness()
     assert (found.ready, found.detail["policy_stale"]) == (True, True)
 
@@ -153,11 +153,11 @@ def test_reloads_say_what_was_loaded(configure, place, caplog):
     with caplog.at_level(logging.INFO), running(configure()) as server:
         first = server.policy.current.digest
         (place / "policies/policy.yaml").write_text(POLICY.replace("all-read", "some-read"))
-        assert server._policy_files.load_now().ok
+        assert server._files.policy_files.load_now().ok
         assert server.policy.current.digest != first
         assert f"policy loaded: digest {server.policy.current.digest}" in caplog.text
         (place / "policies/policy.yaml").write_text(POLICY.replace("allow", "alow"))
-        assert not server._policy_files.load_now().ok
+        assert not server._files.policy_files.load_now().ok
     assert "policy.yaml:5: rules[0].then: unknown effect `alow`" in caplog.text
     assert "policy reload refused (1 fault); the last good one stays in force" in caplog.text
 
@@ -165,5 +165,5 @@ def test_reloads_say_what_was_loaded(configure, place, caplog):
 def test_a_failed_reload_of_its_own_making_is_told_by_its_type(configure, caplog):
     """An exception that is no fault of the text is named, and not what it says."""
     with running(configure()) as server:
-        server._policy_reloaded(ReloadOutcome(ok=False, at=0.0, error="MemoryError"))
+        server._files._policy_reloaded(ReloadOutcome(ok=False, at=0.0, error="MemoryError"))
     assert "policy reload refused (MemoryError); the last good one stays in force" in caplog.text

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from authz_server import assembly
+from authz_server import assembly, believing
 from authz_server.config import load_config
 from authz_server.demo.pki import Authority
 from authz_server.errors import ConfigError, PolicyError
@@ -133,7 +133,7 @@ def test_a_verifier_follows_the_configured_domains(tmp_path):
 def test_trust_that_contradicts_itself_is_refused(text, message):
     """Settings that can only be a mistake are faults of `trust`."""
     with pytest.raises(ConfigError) as caught:
-        assembly.build_trust(configure(text), None)
+        believing.build_trust(configure(text), None)
     (fault,) = faults(caught)
     assert "trust: " in fault
     assert message in fault
@@ -171,14 +171,14 @@ trust:
   gateways: [spiffe://a.test/ns/edge/sa/gateway]
   proxies: [spiffe://a.test/ns/crm/sa/api, "spiffe://a.test/ns/shop/sa/*"]
 """)
-    guard = assembly.build_guard(config)
+    guard = believing.build_guard(config)
     for entity in (Entity("principal", (principal,)), Entity("instance", (principal, "10.0.0.1"))):
         assert guard.admit(Containment(entity, 1060.0, "rule"), 1000.0) == ("guard_never" if exempt else "")
 
 
 def test_the_guard_has_the_configured_rate():
     """After so many automatic containments in the time the next one is refused."""
-    guard = assembly.build_guard(configure("containment: {max_auto: 2 per 10m, max_share: 100%}"))
+    guard = believing.build_guard(configure("containment: {max_auto: 2 per 10m, max_share: 100%}"))
     for number in range(100):
         guard.seen(f"spiffe://a.test/{number}", 1000.0)
     admitted = [guard.admit(Containment(Entity("principal", (f"p{n}",)), 2000.0, "r"), 1000.0) for n in range(3)]
@@ -192,7 +192,7 @@ def test_stores_of_the_configuration():
     assert isinstance(store, RedisStore)
     store.close()
     with pytest.raises(ConfigError) as caught:
-        assembly.build_store(configure("state: redis+cluster://user:hunter2@host"), KEYED)
+        assembly.build_store(configure("state: redys://user:hunter2@host"), KEYED)
     (fault,) = faults(caught)
     assert ": state: " in fault
     assert "hunter2" not in fault

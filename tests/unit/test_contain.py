@@ -19,9 +19,12 @@ LEGACY = principal()._replace(id="legacy:b", authenticated_by="legacy")
 
 
 def test_entities_go_from_the_smallest_to_the_widest():
-    """Every presented credential makes a pair with whoever presents it."""
+    """First what only operators contain; every presented credential makes a pair with whoever presents it."""
     one, two = credential("1"), credential("2")
     assert containment_entities(principal(), request(credentials=(one, two)), TASK) == (
+        Entity("credential", (one.id,)),
+        Entity("credential", (two.id,)),
+        Entity("source", ("10.1.2.3",)),
         Entity("pair", (AGENT, one.id)),
         Entity("pair", (AGENT, two.id)),
         Entity("destination", (AGENT, CRM)),
@@ -36,11 +39,16 @@ def test_an_instance_on_ipv6_is_its_network():
     """A contained host cannot leave by taking its next address."""
     entities = {each.type: each for each in containment_entities(principal(), request(source_address="2001:db8::7"))}
     assert entities["instance"] == Entity("instance", (AGENT, "2001:db8::/64"))
+    assert entities["source"] == Entity("source", ("2001:db8::/64",))
 
 
-def test_nobody_has_no_entities():
-    """An anonymous caller proved nothing that could be contained."""
-    assert containment_entities(None, request(credentials=(credential(),)), TASK) == ()
+def test_nobody_is_stopped_by_what_comes_along_only():
+    """An anonymous caller proved nothing that a rule could contain; an operator contains its credential or its place."""
+    assert containment_entities(None, request(credentials=(credential(),)), TASK) == (
+        Entity("credential", (credential().id,)),
+        Entity("source", ("10.1.2.3",)),
+    )
+    assert containment_entities(None, request(source_address="")) == ()
 
 
 def rule(name="q", contain=(("principal", 60),), reporters=(), effect=Effect.QUARANTINE):

@@ -278,6 +278,17 @@ def test_without_the_store_each_rule_does_what_it_says(path, mode, expected):
     assert verdict.degraded
 
 
+def test_local_counts_are_not_gone_by_for_ever():
+    """Then a rule that would go by them denies."""
+    text = BASE + "      - {name: slow, when: signals.calls > 5, then: throttle}\n"
+    begun = pdp.begin(policy(text), request(), principal(), NOW)
+    assert isinstance(begun, Pending)
+    readings = Readings((1,), degraded=True)
+    assert pdp.conclude(begun, readings).verdict.decision is Decision.ALLOW
+    assert pdp.conclude(begun, readings, local=False).verdict.reason is Reason.STATE_UNAVAILABLE
+    assert pdp.conclude(begun, Readings((1,)), local=False).verdict.decision is Decision.ALLOW
+
+
 def test_local_counts_are_scaled_by_the_replicas():
     """Each replica sees its share only: the limit is divided by their number."""
     text = BASE + "      - {name: slow, when: signals.calls > 5, then: throttle}\n"

@@ -33,7 +33,7 @@ TEXT = """
     envelopes: [{name: e, match: {principal: "spiffe://corp.example/ns/agents/**", action: [read, list]}, rate: 5/s}]
 """
 SNAPSHOT = policy(TEXT)
-TASK = Task("t", "t1", "spiffe://corp.example/ns/p/sa/o", AGENT, "alice", 0, int(NOW) + 60)
+TASK = Task("t", "t1", "group:x", AGENT, "alice", 0, int(NOW) + 60)
 
 
 def begin(path="/v1/7", method="GET", who=AGENT, snapshot=SNAPSHOT, req=None, **more):

@@ -124,7 +124,7 @@ def test_connections_and_what_is_too_much_are_counted():
 def test_a_fault_of_one_entry_does_not_touch_the_others():
     """Counted."""
 
-    def learn(hits, outcome):
+    def learn(hits, outcome, decision_id):
         if outcome.status == 500:
             raise RuntimeError
 

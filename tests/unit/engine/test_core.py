@@ -1,6 +1,6 @@
 """The batch: one guard for each call, one round trip for all, containment before the next step."""
 
-from authz_server.engine.core import MAX_CARRIED
+from authz_server.engine.measuring import MAX_CARRIED
 from authz_server.errors import StateUnavailableError
 from authz_server.model import Caller, CallerKind, Containment, Entity
 from authz_server.signals import Readings

@@ -37,3 +37,11 @@ def test_threads_lose_nothing():
     for thread in threads:
         thread.join()
     assert dict(tally.totals()) == {Sort("allow", "ok", False): 80_000}
+
+
+def test_degraded_decisions_are_counted_beside():
+    """Of whatever sort they are; looking counts nothing."""
+    tally = Tally()
+    for verdict in (ALLOW, ALLOW._replace(degraded=True), DENY._replace(degraded=True)):
+        tally.add(verdict)
+    assert (tally.degraded, tally.degraded) == (2, 2)

@@ -173,3 +173,20 @@ def test_without_the_store_each_rule_goes_its_own_way(method, mode, expected):
     )
     step.readings["calls"] = 4
     assert names(candidates.later.evaluate_degraded(step).enforced) == expected
+
+
+@pytest.mark.parametrize(
+    ("mode", "expected"),
+    [("by-kind", {("slow", "state_unavailable")}), ("local", {("slow", "state_unavailable")}), ("skip", set())],
+)
+def test_local_readings_that_are_not_gone_by_any_more_deny(mode, expected):
+    """Whatever they say; a grant that waits for them does not match."""
+    candidates, step = phases(
+        f"""
+      - {{name: slow, when: signals.calls > 3, then: throttle, on_state_error: {mode}}}
+      - {{name: calm, match: {{principal: "spiffe://**"}}, when: signals.calls < 3, then: allow}}
+"""
+    )
+    step.readings["calls"] = 1
+    assert names(candidates.later.evaluate_degraded(step, local=False).enforced) == expected
+    assert names(candidates.later.evaluate_degraded(step).enforced) == {("calm", "")}

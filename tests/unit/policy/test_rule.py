@@ -118,8 +118,23 @@ def test_without_a_reading_the_kind_of_action_decides(action, mode):
 
 def test_a_rule_may_say_itself_what_happens_without_a_reading():
     """`on_state_error` of the rule wins."""
-    it = rule(mode="skip")
-    assert it.state_error_mode(EXPORT) == "skip"
+    assert rule(mode="skip").state_error_mode(EXPORT) == "skip"
+    assert rule(mode="local").state_error_mode(Action("a", "write", "", "medium")) == "local"
+    assert rule(mode="deny").state_error_mode(READ) == "deny"
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        EXPORT,
+        Action("a", "read", "", "high"),
+        Action("a", "read", "", "critical"),
+        Action("a", "read", "credential-access", "low"),
+    ],
+)
+def test_no_rule_goes_by_local_counts_on_sensitive_or_late_steps(action):
+    """Whoever can take the store away would choose when."""
+    assert rule(mode="local").state_error_mode(action) == "deny"
 
 
 def test_a_legacy_caller_is_granted_by_its_own_entry_only():

@@ -38,6 +38,16 @@ def test_longer_one_stays(held: ContainedSet) -> None:
     assert len(held) == 1
 
 
+def test_newest_word_holds(held: ContainedSet) -> None:
+    """Who knows better may shorten."""
+    held.add(Containment(ALICE, 100.0, "long"))
+    held.put(Containment(ALICE, 50.0, "short"))
+    assert held.find((ALICE,), 49.0) == Containment(ALICE, 50.0, "short")
+    assert held.find((ALICE,), 50.0) is None
+    held.put(Containment(BOB, 50.0, "new"))
+    assert len(held) == 2
+
+
 def test_release(held: ContainedSet) -> None:
     """A released entity is free at once; releasing a free one is harmless."""
     held.add(Containment(ALICE, 100.0, "r"))
@@ -56,9 +66,41 @@ def test_prune_and_list(held: ContainedSet) -> None:
     assert [c.entity for c in held.all(0.0)] == [ALICE]
 
 
+def test_prunes_again_and_again(held: ContainedSet) -> None:
+    """What ends sooner than anything before is forgotten in its time too."""
+    held.add(Containment(ALICE, 30.0, "r"))
+    held.prune(5.0)
+    held.add(Containment(BOB, 10.0, "r"))
+    held.prune(10.0)
+    assert len(held) == 1
+    held.add(Containment(EVE, 20.0, "r"))
+    held.put(Containment(EVE, 15.0, "r"))
+    held.prune(15.0)
+    assert [c.entity for c in held.all(0.0)] == [ALICE]
+    held.prune(30.0)
+    assert len(held) == 0
+
+
 def test_full_set_drops_the_soonest_to_end(held: ContainedSet) -> None:
     """A full set makes room by what would have ended first, and takes the new one."""
     for n, until in enumerate((30.0, 10.0, 20.0)):
         held.add(Containment(Entity("principal", (str(n),)), until, "r"))
     held.add(Containment(EVE, 5.0, "r"))
     assert [c.until for c in held.all(0.0)] == [5.0, 20.0, 30.0]
+
+
+@pytest.mark.parametrize("jump", [-3600.0, 3600.0, -10.0])
+def test_clock_that_somebody_sets(jump: float) -> None:
+    """With a steady clock everybody is held for as long as was meant, whatever becomes of the other clock."""
+    wall, steady = [1000.0], [5.0]
+    held = ContainedSet(wall=lambda: wall[0], steady=lambda: steady[0])
+    held.add(Containment(ALICE, 1060.0, "r"))
+    wall[0] += jump
+    steady[0] += 59
+    held.prune(wall[0])
+    assert held.find((ALICE,), wall[0]) is not None
+    assert len(held.all(wall[0])) == 1
+    steady[0] += 1
+    assert held.find((ALICE,), wall[0]) is None
+    held.prune(wall[0])
+    assert len(held) == 0

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 import pytest
 
 from authz_server.state import pool as pool_module
+from authz_server.state.dial import dialler
 from authz_server.state.pool import Pool
 from authz_server.state.script import STEP
-from authz_server.state.wire import Wire, dialler
+from authz_server.state.wire import Wire
 from tests.servers import Server
 
 
@@ -19,13 +20,13 @@ class Opened:
         self._dial = dialler(server.url)
         self.wires: list[Wire] = []
 
-    def __call__(self) -> Wire:
+    def __call__(self, limit_s: float) -> Wire:
         self.wires.append(Wire(self._dial(), STEP, 2.0, time.monotonic))
         return self.wires[-1]
 
 
 def is_open(wire: Wire) -> bool:
-    return wire._connection.is_connected
+    return wire._link.is_connected
 
 
 @pytest.fixture
@@ -78,3 +79,17 @@ def test_closed_pool_keeps_nothing(opened: Opened) -> None:
     assert (is_open(idle), is_open(lent)) == (False, True)
     pool.put_back(lent)
     assert not is_open(lent)
+
+
+def test_drained_pool_lends_new_ones(opened: Opened) -> None:
+    """What is idle when a pool is drained is closed, and what is lent when it comes back; new ones stay."""
+    pool = Pool(opened, time.monotonic)
+    lent, idle = pool.take(), pool.take()
+    pool.put_back(idle)
+    pool.drain()
+    assert (is_open(idle), is_open(lent)) == (False, True)
+    pool.put_back(lent)
+    assert not is_open(lent)
+    fresh = pool.take()
+    pool.put_back(fresh)
+    assert pool.take() is fresh

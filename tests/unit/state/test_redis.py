@@ -17,6 +17,7 @@ from authz_server.model import Containment, Entity
 from authz_server.signals import Hit, Measurement, Readings, Signal, SignalKind
 from authz_server.state.breaker import FAILURES_TO_OPEN
 from authz_server.state.keys import Keys
+from authz_server.state.network import Command
 from authz_server.state.redis import RedisStore
 from tests.servers import Server, free_port, valkey
 
@@ -28,7 +29,7 @@ TARGETS = Signal("targets", "0000000b", SignalKind.DISTINCT, 600_000, cap=8)
 CHAIN = Signal("chain", "0000000c", SignalKind.SEQUENCE, 600_000, stages=5)
 DATA_ROLE = (
     "on", ">hunter2", "%R~az:{*}:q", "%RW~az:{*}:s:*",
-    "-@all", "+evalsha", "+script|load", "+get", "+mget", "+set", "+time", "+xadd",
+    "-@all", "+evalsha", "+script|load", "+get", "+mget", "+set", "+time", "+xadd", "+ping",
 )  # fmt: skip
 
 
@@ -204,21 +205,21 @@ class TestDesynchronised:
     def test_stray_reply(self, store: RedisStore, stray: tuple, hits: tuple, asked: tuple) -> None:
         """The whole batch fails, the connection is closed, and the next batch is right again."""
         store.contain(Containment(ALICE, time.time() + 60, "r"))
-        wire = store._pool._idle[0]
+        wire = store._network._node.pool._idle[0]
         wire._socket.sendall(hiredis.pack_command(stray))
         time.sleep(0.02)
         entries = store.apply([Measurement(hits, b"", asked)] * 3)
         assert [e.code for e in entries if isinstance(e, StateUnavailableError)] == ["protocol"] * 3
-        assert wire not in store._pool._idle
+        assert wire not in store._network._node.pool._idle
         assert count(store, flags=(ALICE,)) == Readings((1,), contained=(ALICE,))
 
     def test_another_steps_reply(self, store: RedisStore) -> None:
         """The reply of an earlier step of the same shape is told by its nonce."""
         count(store)
-        wire = store._pool._idle[0]
+        wire = store._network._node.pool._idle[0]
         stray = store._codec.encode(Measurement((Hit(CALLS, BOB),), b""), 12345)
         assert stray is not None
-        wire._socket.sendall(hiredis.pack_command(stray.command))
+        wire._socket.sendall(hiredis.pack_command(stray.parts))
         time.sleep(0.02)
         assert count(store) == "protocol"
         assert count(store, BOB) == Readings((2,))
@@ -284,7 +285,7 @@ class TestErrorReplies:
             client.script_flush()
         assert store.apply(batch) == [Readings((2,)), Readings((2,))]
         assert store.apply(batch) == [Readings((3,)), Readings((3,))]
-        assert store._pool._idle[0].used_at
+        assert store._network._node.pool._idle[0].used_at
 
     def test_out_of_memory(self, own: Server, clock: Clock) -> None:
         """A full server fails what counts and still tells what is contained; the breaker stays closed."""
@@ -307,7 +308,7 @@ class TestErrorReplies:
         with own.client() as client:
             client.replicaof("127.0.0.1", free_port())
             assert count(store) == "readonly"
-            assert len(store._pool._idle) == 0
+            assert len(store._network._node.pool._idle) == 0
             for _ in range(FAILURES_TO_OPEN):
                 count(store)
             assert count(store) == "breaker_open"
@@ -390,7 +391,7 @@ class TestOutage:
         """Steps without hits and flags are answered although nobody is there."""
         store = make("unix:///nowhere/s", clock)
         assert store.apply([Measurement((), b"f" * 16)] * 2) == [Readings(())] * 2
-        assert not store.breaker.is_open
+        assert not store.is_open
 
     def test_failure_is_of_those_who_asked(self, clock: Clock) -> None:
         """Without a server each step that needs it gets the failure, and the one that needs nothing its answer."""
@@ -435,7 +436,7 @@ class TestConnections:
                 thread.start()
             for thread in threads:
                 thread.join()
-        assert 1 <= len(store._pool._idle) <= 4
+        assert 1 <= len(store._network._node.pool._idle) <= 4
         assert count(store) == Readings((361,))
 
     def test_close(self, valkey_server: Server, clock: Clock) -> None:
@@ -455,3 +456,69 @@ class TestConnections:
             with server.client() as client:
                 assert client.info("keyspace")["db3"]["keys"] == 1
             store.close()
+
+
+class TestControlPlane:
+    def test_command(self, store: RedisStore) -> None:
+        """One command has its reply, and what is no reply raises."""
+        assert store.command(b"", b"SET", b"k", b"1") == b"OK"
+        assert store.command(b"k", b"GET", b"k") == b"1"
+        with pytest.raises(StateUnavailableError, match="error_reply"):
+            store.command(b"k", b"HGET", b"k", b"f")
+        assert store.errors == {"error_reply": 1}
+
+    def test_commands(self, store: RedisStore) -> None:
+        """Several have a reply or an error each, in order, and none have none."""
+        replies = store.commands([Command(b"", p) for p in ((b"SET", b"k", b"1"), (b"LLEN", b"k"), (b"GET", b"k"))])
+        assert (replies[0], replies[2]) == (b"OK", b"1")
+        assert isinstance(replies[1], StateUnavailableError)
+        assert store.commands([]) == []
+
+    def test_long_reply(self, store: RedisStore) -> None:
+        """A reply of a few megabytes may take longer than a decision waits."""
+        store.command(b"", b"SET", b"k", b"x" * 4_000_000)
+        assert len(store.command(b"k", b"GET", b"k")) == 4_000_000
+
+    def test_nobody_there(self, clock: Clock) -> None:
+        """Without a connection it is certain that nothing was carried out."""
+        store = make("unix:///nowhere/s", clock)
+        with pytest.raises(StateUnavailableError, match="connection") as caught:
+            store.command(b"", b"SET", b"k", b"1")
+        assert not caught.value.sent
+
+    def test_tends_to_the_store(self, own: Server, clock: Clock) -> None:
+        """Whoever sends commands probes a server that is away, so that decisions find it again without having to."""
+        store = make(own.url, clock)
+        own.stop()
+        for _ in range(FAILURES_TO_OPEN):
+            count(store)
+        assert store.is_open
+        own.start()
+        clock.ahead += 1
+        assert store.command(b"", b"PING") == b"PONG"
+        assert not store.is_open
+        assert count(store) == Readings((1,))
+        store.close()
+
+
+class TestEpoch:
+    def test_told_when_it_changes(self, valkey_server: Server, clock: Clock) -> None:
+        """Whoever asks for flags reads the epoch with them, and a change is told once; without flags it is not read."""
+        told: list[bytes] = []
+        store = RedisStore(
+            valkey_server.url, KEYED, clock_ms=wall_ms, monotonic=clock, jitter=random.random, budget_ms=2000,
+            on_epoch=told.append,
+        )  # fmt: skip
+        with valkey_server.client() as client:
+            client.flushall()
+            for epoch in (None, None, "1-1", "1-1", "2-1", None):
+                if epoch:
+                    client.set("az:{c}:epoch", epoch)
+                else:
+                    client.delete("az:{c}:epoch")
+                store.contain(Containment(ALICE, time.time() + 60, "r"))
+                assert store.apply([Measurement((), b"", (BOB, ALICE))])[0].contained == (ALICE,)
+            client.set("az:{c}:epoch", "3-1")
+            count(store)
+        assert told == [b"", b"1-1", b"2-1", b""]
+        store.close()

@@ -10,7 +10,7 @@ from authz_server.keyhash import KeyedHash
 from authz_server.model import Entity
 from authz_server.signals import FADING, MAX_AGE_S, MAX_EVENTS, MAX_HALVINGS, Hit, Measurement, Signal, SignalKind
 from authz_server.state.keys import Keys
-from authz_server.state.script import STEP, Answer, Call, Codec, decode
+from authz_server.state.script import STEP, Answer, Call, Codec
 
 COUNT = Signal("c", "0000000a", SignalKind.COUNT, 1000, cap=3)
 DISTINCT = Signal("d", "0000000b", SignalKind.DISTINCT, 2000, cap=4)
@@ -46,7 +46,7 @@ def test_layout_of_a_call(codec: Codec) -> None:
         codec, Hit(COUNT, ALICE), Hit(DISTINCT, ALICE, (), "m"), Hit(DISTINCT, ALICE, ("r",)),
         Hit(SEQUENCE, ALICE, (), "", 4), fingerprint=b"f" * 16, nonce=0xFFFFFFFF,
     )  # fmt: skip
-    name, sha, number, *keys, spec = call.command
+    name, sha, number, *keys, spec = call.parts
     assert (name, sha, number) == (b"EVALSHA", b"<sha>", b"5")
     assert keys[0] == KEYS.signal(b"s:0000000a", ALICE, ())
     assert keys[2] == KEYS.signal(b"s:0000000b", ALICE, ("r",))
@@ -69,7 +69,7 @@ def test_layout_of_the_further_kinds(codec: Codec) -> None:
         Hit(LEVEL._replace(id="0000001e", ring=0, share=0), ALICE, (), "m", amount=-1, group="g"),
         Hit(BUDGET, ALICE, amount=-10_000_000),
     )  # fmt: skip
-    assert call.command[-1].hex(" ") == " ".join([
+    assert call.parts[-1].hex(" ") == " ".join([
         "00 00 00 07 00 01",
         "04 00 00 00 0f a0 00 05 01 08 " + member,
         "04 00 00 00 0f a0 00 05 00 00",
@@ -92,14 +92,14 @@ def test_script_is_readable() -> None:
 
 def test_sequence_without_a_stage_says_so(codec: Codec) -> None:
     """No stage is 255."""
-    assert encode(codec, Hit(SEQUENCE, ALICE)).command[-1][-1] == 255
+    assert encode(codec, Hit(SEQUENCE, ALICE)).parts[-1][-1] == 255
 
 
 def test_without_fingerprint_no_guard(codec: Codec) -> None:
     """Without a fingerprint there is no key for it."""
     call = encode(codec, Hit(COUNT, ALICE))
-    assert call.command[2] == b"1"
-    assert call.command[-1][4] == 0
+    assert call.parts[2] == b"1"
+    assert call.parts[-1][4] == 0
 
 
 def test_without_hits_no_call(codec: Codec) -> None:
@@ -129,9 +129,9 @@ def test_shared_instance_is_named_once(codec: Codec) -> None:
     """Hits on one instance share a key, and each gets its reading back."""
     bob = Entity("principal", ("bob",))
     call = encode(codec, Hit(COUNT, ALICE), Hit(DISTINCT, bob, (), "m"), Hit(COUNT, ALICE), Hit(COUNT, bob))
-    assert call.command[2] == b"3"
-    assert len(call.command[-1]) == 6 + 11 + 17 + 11
-    answer = decode(call, [1, 7, 0, 0, 99, 11, 22, 33])
+    assert call.parts[2] == b"3"
+    assert len(call.parts[-1]) == 6 + 11 + 17 + 11
+    answer = call.read([1, 7, 0, 0, 99, 11, 22, 33])
     assert isinstance(answer, Answer)
     assert answer.values == (11, 22, 11, 33)
 
@@ -140,8 +140,8 @@ def test_first_that_counts_is_sent(codec: Codec) -> None:
     """Of the hits on one instance the one that counts is, wherever it stands."""
     hits = (Hit(COUNT, ALICE, amount=0), Hit(DISTINCT, ALICE, (), "m"), Hit(COUNT, ALICE), Hit(DISTINCT, ALICE))
     call = encode(codec, *hits)
-    assert call.command[-1][6:] == encode(codec, hits[1], hits[2]).command[-1][6:]
-    answer = decode(call, [1, 7, 0, 0, 99, 11, 22])
+    assert call.parts[-1][6:] == encode(codec, hits[1], hits[2]).parts[-1][6:]
+    answer = call.read([1, 7, 0, 0, 99, 11, 22])
     assert isinstance(answer, Answer)
     assert answer.values == (22, 11, 22, 11)
 
@@ -149,7 +149,7 @@ def test_first_that_counts_is_sent(codec: Codec) -> None:
 def test_reads_an_answer(codec: Codec) -> None:
     """The head of a reply and its readings are told apart."""
     call = encode(codec, Hit(COUNT, ALICE))
-    assert decode(call, [1, 7, 1, 2, 1_700_000_000_000, 5]) == Answer((5,), True, 2, 1_700_000_000_000)
+    assert call.read([1, 7, 1, 2, 1_700_000_000_000, 5]) == Answer((5,), True, 2, 1_700_000_000_000)
 
 
 @pytest.mark.parametrize(
@@ -169,10 +169,10 @@ def test_reads_an_answer(codec: Codec) -> None:
 def test_reply_of_another_call_is_refused(codec: Codec, reply: Any) -> None:
     """Another nonce, schema, length or type is no answer to this call."""
     with pytest.raises(StateUnavailableError, match="protocol"):
-        decode(encode(codec, Hit(COUNT, ALICE)), reply)
+        encode(codec, Hit(COUNT, ALICE)).read(reply)
 
 
 def test_error_reply_is_the_answer_of_its_call(codec: Codec) -> None:
     """A well-formed error reply shifts nothing."""
     error = StateUnavailableError("oom")
-    assert decode(encode(codec, Hit(COUNT, ALICE)), error) is error
+    assert encode(codec, Hit(COUNT, ALICE)).read(error) is error

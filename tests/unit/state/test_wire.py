@@ -11,8 +11,9 @@ import pytest
 
 from authz_server.errors import StateUnavailableError
 from authz_server.state import wire as wire_module
+from authz_server.state.dial import dialler
 from authz_server.state.script import STEP
-from authz_server.state.wire import Wire, dialler, error_of
+from authz_server.state.wire import Wire, pack
 
 BUDGET_S = 0.25
 LOADED = b"$40\r\n" + STEP.sha + b"\r\n"
@@ -83,7 +84,7 @@ def ask(wire: Wire, commands: int = 1) -> list:
 def failure(wire: Wire, commands: int = 1) -> str:
     with pytest.raises(StateUnavailableError) as caught:
         ask(wire, commands)
-    assert wire._connection._sock is None
+    assert wire._link._sock is None
     return caught.value.code
 
 
@@ -187,41 +188,49 @@ def test_stale_when_the_server_has_hung_up(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "code"),
+    ("role", "code"),
     [
-        ("NOSCRIPT No matching script.", "noscript"),
-        ("READONLY You can't write against a read only replica.", "readonly"),
-        ("ERR something with a secret", "error_reply"),
-        ("", "error_reply"),
+        (b"*3\r\n$5\r\nslave\r\n$1\r\nx\r\n:1\r\n", "readonly"),
+        (b"*0\r\n", "readonly"),
+        (b"+master\r\n", "readonly"),
+        (b"-NOPERM no\r\n", "noperm"),
     ],
 )
-def test_error_codes(text: str, code: str) -> None:
-    """An error reply is known by its first word alone."""
-    assert error_of(text).code == code
-    assert "secret" not in str(error_of(text))
+def test_role_must_be_the_primarys(tmp_path: Path, role: bytes, code: str) -> None:
+    """A connection that is to lead to a primary leads nowhere when the server is none, or does not say."""
+    told = Told(tmp_path / "s", [[LOADED, role]], 0.0)
+    with pytest.raises(StateUnavailableError, match=code) as caught:
+        Wire(dialler(told.url)(), STEP, BUDGET_S, time.monotonic, primary=True)
+    assert not caught.value.sent
+    told.close()
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        "redis://user:hunter2@[::1/0",
-        "redis://user:hunter/2@host",
-        "redis://:hunter2@host:port",
-        "http://user:hunter2@host",
-        "unix://user:hunter2@",
-        "redis://user:hunter2@host?ssl_cert_reqs=none",
-        "redis://user:hunter2@host?socket_timeout=60",
-        "redis://host?password=hunter2",
-        "redis://host?hunter2=1",
-        "redis://host/hunter2",
-        "redis://user:hunter2@host?db=hunter2",
-        "hunter2",
-    ],
-)
-def test_faulty_urls_are_refused_in_silence(url: str) -> None:
-    """A URL that cannot be used is refused, and no word of it is repeated."""
-    with pytest.raises(ValueError, match="state URL") as caught:
-        dialler(url)
-    assert "hunter" not in str(caught.value)
-    assert caught.value.__cause__ is None
-    assert caught.value.__suppress_context__ or caught.value.__context__ is None
+def test_role_of_a_primary(tmp_path: Path) -> None:
+    """The role is asked for together with the script."""
+    told = Told(tmp_path / "s", [[LOADED, b"*3\r\n$6\r\nmaster\r\n:1\r\n*0\r\n"], [b":1\r\n"]], 0.0)
+    wire = Wire(dialler(told.url)(), STEP, BUDGET_S, time.monotonic, primary=True)
+    assert ask(wire) == [1]
+    wire.close()
+    told.close()
+
+
+def test_an_earlier_deadline(stage: Stage) -> None:
+    """A deadline before the end of the budget bounds the first wait too, and what has arrived by then is taken."""
+    wire = stage.wire([b":1\r\n"], [])
+    wire.send(pack([(b"PING",)]))
+    time.sleep(0.05)
+    assert wire.receive(1, time.monotonic() - 1, True) == [1]
+    assert wire._socket.gettimeout() == BUDGET_S
+    wire.send(pack([(b"PING",)]))
+    started = time.monotonic()
+    with pytest.raises(StateUnavailableError, match="timeout"):
+        wire.receive(1, started + 0.02, True)
+    assert time.monotonic() - started < BUDGET_S
+
+
+def test_error_replies_are_noted(stage: Stage) -> None:
+    """Whoever reads the replies sees at a glance whether an error is among them."""
+    wire = stage.wire([b":1\r\n"], [b":1\r\n-OOM no\r\n"])
+    ask(wire)
+    assert wire.errors == []
+    assert ask(wire, 2)[1:] == wire.errors

@@ -1,0 +1,206 @@
+"""One step: from its bytes to what must be measured, and from its readings to the decision."""
+
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from authz_server import pdp
+from authz_server.approvals.binding import Challenged
+from authz_server.engine.batch import Batch, Done, Waiting
+from authz_server.engine.measuring import Asked
+from authz_server.engine.ports import Ports
+from authz_server.errors import DecodeError
+from authz_server.identity.caller import check_caller, reporter_of
+from authz_server.model import ABSENT, TASK_ENDED, Call, Containment, Entity, Invalid, Principal, Request, Task
+from authz_server.pdp import Circumstances, Decided, Pending
+from authz_server.policy.envelopes import Meter
+from authz_server.signals import Hit, Measurement, Readings
+from authz_server.verdict import Decision, Reason, Verdict
+
+DEADLINE_RESERVE_MS: Final = 2.0
+"""What encoding and sending an answer may take; with less time left the step is denied instead of decided too late."""
+FLAG_MEMORY_S: Final = 2.0
+"""How long a containment that was read from the store also stops steps that read nothing."""
+LARGE_CHECK: Final = 4096
+"""Bytes of a check from which on its texts may be long; an ordinary one has half as many, most of them a certificate."""
+LATE: Final = Verdict(Decision.DENY, Reason.DEADLINE, detail="deadline_spent")
+
+
+class Maker(NamedTuple):
+    """Who makes a step, and how."""
+
+    request: Request
+    principal: Principal | None
+    task: Task | None
+
+
+class Judge:
+    """Decides steps. Threads may share it."""
+
+    __slots__ = ("_ports", "_usual")
+
+    def __init__(self, ports: Ports) -> None:
+        self._ports = ports
+        meter = ports.meter or Meter(ports.replicas)
+        self._usual = Circumstances(admits=meter.admits, injects=ports.injects)
+        """Those of a step without a task, by a gateway."""
+
+    def begin(self, batch: Batch, position: int, call: Call) -> Waiting | Done:
+        """Decide what needs no reading, and say what must be measured of the rest."""
+        if batch.refused is not None:
+            return Done(None, Decided(batch.refused))
+        if call.remaining_ms is not None and call.remaining_ms < DEADLINE_RESERVE_MS:
+            return Done(None, Decided(LATE))
+        try:
+            request = self._ports.decoder.decode(call.payload)
+        except DecodeError as error:
+            return Done(None, Decided(Verdict(Decision.DENY, Reason.DECODE_ERROR, detail=error.code)))
+        fault = check_caller(call.caller, request, batch.trust.callers)
+        if fault:
+            return Done(request, Decided(Verdict(Decision.DENY, Reason.DENIED, detail=fault)))
+        identity = batch.trust.authenticator.authenticate(request, call.caller, batch.now)
+        if isinstance(identity, Invalid):
+            held = (
+                self._held(pdp.containment_entities(None, request), batch.now) if len(self._ports.contained) else None
+            )
+            return Done(request, Decided(held or pdp.refuse_identity(identity)))
+        principal = identity if isinstance(identity, Principal) else batch.snapshot.callers.identify(request)
+        return self._authenticated(batch, position, call, request, principal)
+
+    def _authenticated(
+        self, batch: Batch, position: int, call: Call, request: Request, principal: Principal | None
+    ) -> Waiting | Done:
+        ports, now = self._ports, batch.now
+        task = ports.tasks.task_of(request, principal, now) if ports.tasks is not None else None
+        proved = task if isinstance(task, Task) else None
+        if principal is not None:
+            ports.guard.seen(principal.id, now)
+        flags: tuple[Entity, ...] = ()
+        if len(ports.contained):
+            # A token that does not hold denies, but who shows it may be contained, which comes first.
+            flags = pdp.containment_entities(principal, request, proved)
+            held = self._held(flags, now, principal)
+            if held is not None:
+                return Done(request, Decided(held))
+        more = self._circumstances(batch, call, request, principal, task)
+        begun = pdp.begin(batch.snapshot, request, principal or ABSENT, now, more)
+        if ports.sparing is not None:
+            begun = ports.sparing.begin(begun, principal, now, batch.started)
+        if isinstance(begun, Decided):
+            if begun.verdict.decision is Decision.CHALLENGE:
+                begun = self._approved(
+                    batch,
+                    call,
+                    Maker(request, principal, proved),
+                    begun,
+                    lambda names: pdp.begin(
+                        batch.snapshot, request, principal or ABSENT, now, more._replace(approved=names)
+                    ),
+                )
+            return Done(request, self._carrying(begun, proved, now))
+        flags = flags or pdp.containment_entities(principal, request, proved)
+        asked = self.ask(call, principal.id if principal else "", begun.hits, flags)
+        return Waiting(position, request, begun, asked, proved)
+
+    def conclude(self, batch: Batch, each: Waiting, read: Readings, *, local: bool) -> Decided:
+        """Decide a step by its readings.
+
+        Args:
+            batch: of the step.
+            each: the step.
+            read: what came back.
+            local: whether degraded readings may still be gone by.
+        """
+        contained, step = self._ports.contained, each.pending.step
+        for entity in read.contained:
+            contained.add(Containment(entity, batch.now + FLAG_MEMORY_S, "stored"))
+        # A step of the same batch may have contained the caller a moment ago.
+        held = self._held(each.asked.measurement.flags, batch.now, step.principal)
+        if held is not None:
+            return withdraw(each, read, held)
+
+        decided = self._concluded(batch, each, read, local=local)
+        if decided.verdict.decision is Decision.CHALLENGE:
+            maker = Maker(each.request, step.principal, each.task)
+
+            def again(names: frozenset[str]) -> Decided:
+                step.approved = names
+                return self._concluded(batch, each, read, local=local)
+
+            decided = self._approved(batch, batch.calls[each.position], maker, decided, again)
+        return self._carrying(decided, each.task, batch.now)
+
+    def _concluded(self, batch: Batch, each: Waiting, read: Readings, *, local: bool) -> Decided:
+        ports = self._ports
+        if ports.sparing is None:
+            return pdp.conclude(each.pending, read, ports.replicas, local=local)
+        return ports.sparing.conclude(each.pending, read, ports.replicas, batch.now, batch.started, local=local)
+
+    def _circumstances(
+        self, batch: Batch, call: Call, request: Request, principal: Principal | None, task: Task | Invalid | None
+    ) -> Circumstances:
+        more, ports = self._usual, self._ports
+        reporter = reporter_of(call.caller, batch.trust.callers)
+        if task is not None or reporter:
+            more = more._replace(task=task, reporter=reporter)
+        if ports.approvals is not None:
+            more = more._replace(approved=ports.approvals.approved(request, principal, batch.now))
+        return more
+
+    def _held(self, entities: tuple[Entity, ...], now: float, principal: Principal | None = None) -> Verdict | None:
+        """The verdict on a step of which one of these is contained; a task that is over is no misdeed."""
+        held = self._ports.contained.find(entities, now)
+        if held is None:
+            return None
+        if held.rule == TASK_ENDED:
+            name = principal.id if principal is not None else ""
+            return Verdict(Decision.DENY, Reason.TASK_MISMATCH, detail="task_ended", principal=name)
+        return pdp.refuse_contained(principal, held.rule)
+
+    def ask(self, call: Call, owner: str, hits: tuple[Hit, ...], flags: tuple[Entity, ...] = ()) -> Asked:
+        """Put together what a step asks of the store."""
+        return Asked(owner, Measurement(hits, self._mark(call), flags), len(call.payload) > LARGE_CHECK)
+
+    def _mark(self, call: Call) -> bytes:
+        """What only a byte-identical repeat from the same caller shares: Envoy's retry must not count twice."""
+        return self._ports.keyed.digest((call.caller.id, call.payload))
+
+    def _approved(
+        self,
+        batch: Batch,
+        call: Call,
+        maker: Maker,
+        decided: Decided,
+        redo: Callable[[frozenset[str]], Decided | Pending],
+    ) -> Decided:
+        """Look whether somebody approved what is challenged; that is rare enough for a round trip of its own."""
+        approver, verdict = self._ports.approver, decided.verdict
+        if approver is None or maker.principal is None or batch.snapshot.shadow:
+            return decided
+        challenged = Challenged(maker.request, maker.principal, maker.task, verdict, batch.snapshot)
+        if not challenged.demands:
+            return decided
+
+        def again(names: frozenset[str]) -> Decided:
+            found = redo(names)
+            return found if isinstance(found, Decided) else decided
+
+        lifted, name = approver.lift(challenged, self._mark(call), batch.now, again)
+        return lifted or decided._replace(verdict=verdict._replace(approval=name))
+
+    def _carrying(self, decided: Decided, task: Task | None, now: float) -> Decided:
+        """Make the credentials that an allowed step takes along; without them it is not allowed."""
+        verdict, minter = decided.verdict, self._ports.minter
+        if not verdict.inject or minter is None or verdict.decision is not Decision.ALLOW:
+            return decided
+        carried = {each.header: minter.mint(each, verdict.principal, task, now) for each in verdict.inject}
+        if all(carried.values()):
+            return decided._replace(carried=carried)
+        refused = verdict._replace(
+            decision=Decision.DENY, reason=Reason.INTERNAL_ERROR, rule="", detail="injection_unavailable", inject=()
+        )
+        return Decided(refused, decided.hits)
+
+
+def withdraw(each: Waiting, read: Readings, verdict: Verdict) -> Decided:
+    """Refuse a step that was measured already."""
+    return Decided(verdict, pdp.withdrawn(each.pending, read))

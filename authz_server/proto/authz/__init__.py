@@ -1,0 +1,1 @@
+"""The package `authz` of the protos."""

@@ -1,0 +1,175 @@
+"""Stores on real clusters and behind real sentinels, which lose servers and move keys."""
+
+import gc
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from authz_server.errors import StateUnavailableError
+from authz_server.keyhash import KeyedHash
+from authz_server.model import Containment, Entity
+from authz_server.signals import Hit, Measurement, Readings, Signal, SignalKind
+from authz_server.state.keys import Keys
+from authz_server.state.network import Tally
+from authz_server.state.redis import RedisStore
+from authz_server.state.script import STEP
+from authz_server.state.slots import SLOTS, slot_of
+from authz_server.state.terms import Terms
+from authz_server.state.topology import SCHEMES, network_at
+from tests.servers import free_port, has_redis
+from tests.topologies import ClusterServers, cluster, wait_for, watched
+
+KEYED = KeyedHash(b"k" * 32)
+KEYS = Keys(KEYED)
+CALLS = Signal("calls", "0000000a", SignalKind.COUNT, 600_000, cap=1000)
+FLAVOURS = ["valkey", pytest.param("redis", marks=pytest.mark.skipif(not has_redis(), reason="no redis-server"))]
+
+
+def slot(entity: Entity) -> int:
+    return slot_of(KEYS.flag(entity))
+
+
+ENTITIES = [
+    next(e for e in (Entity("principal", (str(n),)) for n in range(1000)) if slot(e) * 3 // SLOTS == third)
+    for third in range(3)
+]
+"""One for each primary."""
+
+
+def make(url: str, budget_ms: float = 2000, on_epoch: Callable[[bytes], None] | None = None) -> RedisStore:
+    return RedisStore(
+        url, KEYED, clock_ms=lambda: int(time.time() * 1000), monotonic=time.monotonic, jitter=random.random,
+        budget_ms=budget_ms, on_epoch=on_epoch,
+    )  # fmt: skip
+
+
+def count(store: RedisStore, *entities: Entity) -> tuple[int, ...] | str:
+    (entry,) = store.apply([Measurement(tuple(Hit(CALLS, entity) for entity in entities), b"", entities)])
+    return entry.code if isinstance(entry, StateUnavailableError) else entry.values
+
+
+def descriptors() -> int:
+    gc.collect()
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+@pytest.mark.parametrize("url", ["redis+nothing://a", "", "REDIS://a", "redis"])
+def test_unknown_scheme(url: str) -> None:
+    """A URL of none of the schemes is refused."""
+    terms = Terms(script=STEP, probe=(), budget_s=1, clock=time.monotonic, jitter=random.random, tally=Tally())
+    with pytest.raises(ValueError, match="state URL"):
+        network_at(url, terms)
+    assert len(SCHEMES) == 7
+
+
+@pytest.mark.parametrize("scheme", ["redis+cluster://{}", "redis+sentinel://{}/signals", "redis://{}"])
+def test_nobody_there(scheme: str) -> None:
+    """An address without a server costs neither descriptors nor threads, however often it is asked for."""
+    store = make(scheme.format(f"127.0.0.1:{free_port()}"), budget_ms=10)
+    count(store, ENTITIES[0])
+    before = descriptors(), threading.active_count()
+    assert {count(store, ENTITIES[0]) for _ in range(1000)} <= {"connection", "breaker_open"}
+    assert (descriptors(), threading.active_count()) == before
+    store.close()
+
+
+@pytest.fixture(scope="module", params=FLAVOURS)
+def servers(request: pytest.FixtureRequest) -> Iterator[ClusterServers]:
+    with cluster(request.param, replicas=True) as servers:
+        yield servers
+
+
+class TestCluster:
+    @pytest.fixture
+    def store(self, servers: ClusterServers) -> Iterator[RedisStore]:
+        store = make(servers.url)
+        yield store
+        store.close()
+
+    def test_step_of_several_entities(self, store: RedisStore) -> None:
+        """A step of entities on three nodes reads all of them, a repeat counts none, and each flag is read."""
+        step = Measurement(tuple(Hit(CALLS, e) for e in ENTITIES), b"f" * 16, tuple(ENTITIES))
+        store.contain(Containment(ENTITIES[1], time.time() + 60, "r"))
+        first, again = store.apply([step, step])
+        assert first == Readings((1, 1, 1), contained=(ENTITIES[1],))
+        assert again == Readings((1, 1, 1), True, (ENTITIES[1],))
+        store.release(ENTITIES[1])
+        assert store.apply([Measurement((), b"", tuple(ENTITIES))]) == [Readings(())]
+        assert store.errors == {}
+
+    def test_commands_of_the_control_plane(self, store: RedisStore) -> None:
+        """They go to the node of their key, and their errors raise."""
+        for key in (b"az:{c}:x", b"az:in:x", KEYS.flag(ENTITIES[2]) + b"x"):
+            assert store.command(key, b"SET", key, b"1") == b"OK"
+            assert store.command(key, b"GET", key) == b"1"
+            with pytest.raises(StateUnavailableError, match="error_reply"):
+                store.command(key, b"HGET", key, b"f")
+        store.ping()
+
+    def test_slot_on_its_way(self, store: RedisStore, servers: ClusterServers) -> None:
+        """While a slot is moved, and afterwards, each step counts once, wherever its key is by then."""
+        entity = next(
+            e
+            for e in (Entity("source", (str(n),)) for n in range(1000))
+            if slot(e) * 3 // SLOTS == 0 and e not in ENTITIES
+        )
+        assert count(store, entity) == (1,)
+        source, target = servers.primaries[:2]
+        with source.client() as old, target.client() as new:
+            ids = [client.execute_command("CLUSTER", "MYID").decode() for client in (old, new)]
+            new.execute_command("CLUSTER", "SETSLOT", slot(entity), "IMPORTING", ids[0])
+            old.execute_command("CLUSTER", "SETSLOT", slot(entity), "MIGRATING", ids[1])
+            key = KEYS.signal(b"s:0000000a", entity, ())
+            old.execute_command("MIGRATE", "127.0.0.1", target.port, key, 0, 2000)
+            assert count(store, entity) == (2,)
+            assert store.errors["ask"] >= 1
+            for client in (new, old):
+                client.execute_command("CLUSTER", "SETSLOT", slot(entity), "NODE", ids[1])
+        assert count(store, entity) == (3,)
+        assert store.errors["moved"] >= 1
+        assert count(store, entity) == (4,)
+
+    def test_lost_primary(self, store: RedisStore, servers: ClusterServers) -> None:
+        """Its entities fail, the others are counted meanwhile, and the replica that takes over is found."""
+        count(store, *ENTITIES)
+        servers.primaries[2].stop()
+        assert count(store, ENTITIES[2]) == "connection"
+        assert count(store, *ENTITIES) in {"connection", "breaker_open"}
+        assert isinstance(count(store, *ENTITIES[:2]), tuple)
+        wait_for(lambda: not store.tend() and isinstance(count(store, ENTITIES[2]), tuple), 20)  # type: ignore[func-returns-value]
+        assert isinstance(count(store, *ENTITIES), tuple)
+
+
+class TestSentinel:
+    def test_planned_failover(self) -> None:
+        """It is noticed within a second or so, although the old primary still answers; the epoch is read at each place."""
+        with watched() as servers:
+            epochs: list[bytes] = []
+            store = make(servers.url, on_epoch=epochs.append)
+            assert count(store, ENTITIES[0]) == (1,)
+            with servers.primary.client() as client:
+                client.set("az:{c}:epoch", "1-1")
+                client.wait(1, 1000)
+            servers.fail_over()
+            key = KEYS.signal(b"s:0000000a", ENTITIES[1], ())
+            with servers.replica.client() as client:
+                wait_for(lambda: bool(count(store, ENTITIES[1]) and client.exists(key)))
+            assert epochs == [b"", b"1-1"]
+            store.ping()
+            store.close()
+
+    @pytest.mark.parametrize("flavour", FLAVOURS)
+    def test_lost_primary(self, flavour: str) -> None:
+        """The one that the sentinels choose is found."""
+        with watched(flavour) as servers:
+            store = make(servers.url)
+            assert count(store, ENTITIES[0]) == (1,)
+            servers.primary.stop()
+            assert count(store, ENTITIES[0]) == "connection"
+            wait_for(lambda: isinstance(count(store, ENTITIES[0]), tuple), 20)
+            store.ping()
+            store.close()
