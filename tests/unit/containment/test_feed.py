@@ -170,6 +170,7 @@ def test_data_role_gives_back_through_the_inbox(replica: Make, server: Server, c
     data.feed.poll()
     with server.client() as client:
         client.delete(HELD, FEED)
+        client.set(EPOCH, "1-1")
         settle(clock, data)
         assert client.xlen(INBOX) == 0
         settle(clock, data, seconds=6)
