@@ -27,7 +27,6 @@ from authz_server.model import Entity
 from authz_server.notices import tell_configuration
 from authz_server.reloads import Reloads
 from authz_server.state.containment import ContainedSet
-from authz_server.state.redis import RedisStore
 from authz_server.task_road import TaskRoad
 from authz_server.telemetry import Observed, Telemetry, policy_state
 from authz_server.vitals import Vitals
@@ -149,6 +148,9 @@ class Server:
         self._parts.callback(join_all, threads, JOIN_S)
         self._parts.callback(self._wake.set)
         self._parts.callback(self._stopping.set)
+        if self.tasks.workloads is not None:
+            self.tasks.workloads.watch.start()
+            self._parts.callback(self.tasks.workloads.watch.stop)
         for listener in self.listeners:
             listener.start()
             self._parts.callback(listener.stop, GRACE_S)
@@ -201,18 +203,12 @@ class Server:
         while not self._stopping.is_set():
             try:
                 self.containment.poll()
-                self._tend()
                 self.tasks.poll()
             except StateUnavailableError as error:
                 LOG.debug("tasks wait for the store: cause=%s", error.code)
             except Exception as error:
                 LOG.error("a poll failed: cause=%s", type(error).__name__, exc_info=LOG.isEnabledFor(logging.DEBUG))  # noqa: TRY400 - as above
             self.containment.wait()
-
-    def _tend(self) -> None:
-        """Ask a store that was down whether it is back, so that no decision has to."""
-        if isinstance(self.store, RedisStore):
-            self.store.tend()
 
     def _trust(self, verifier: SvidVerifier | None) -> None:
         trust = believing.build_trust(self.config, verifier)

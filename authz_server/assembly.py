@@ -212,6 +212,7 @@ def build_engine(
         sink=sink,
         synced=synced,
         tasks=tasks,
+        tasks_in_store=tasks is not None and not isinstance(store, MemoryStore),
         approver=approver,
         injects=minter is not None,
         minter=minter,

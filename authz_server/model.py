@@ -200,6 +200,10 @@ class Entity(NamedTuple):
     parts: tuple[str, ...]
 
 
+OPEN_TASK = "open-task"
+"""Type of the entity that stands for a task being open: its flag is there as long as the task is."""
+
+
 class Containment(NamedTuple):
     """One quarantine in force."""
 

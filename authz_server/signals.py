@@ -100,7 +100,7 @@ class Measurement(NamedTuple):
     fingerprint: bytes
     """16 bytes that a byte-identical retry shares; `b""` turns the detection of repeats off."""
     flags: tuple[Entity, ...] = ()
-    """Entities whose containment is to be read in the same round trip."""
+    """Entities whose containment is to be read in the same round trip; of type `OPEN_TASK`: whether the task is open."""
     lasting: bool = False
     """The fingerprint is that of an outcome, whose repeat is recognised for an hour instead of some seconds."""
 

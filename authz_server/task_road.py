@@ -10,7 +10,7 @@ from authz_server.approvals.approver import Approver
 from authz_server.approvals.desk import ApprovalDesk
 from authz_server.approvals.shelf import MemoryShelf, SharedShelf
 from authz_server.config import Config
-from authz_server.containment.record import CONTAIN, Record
+from authz_server.containment.record import CONTAIN, Record, whole_ms
 from authz_server.containment.seal import Box
 from authz_server.containment_road import ContainmentRoad
 from authz_server.control.approval_service import ApprovalPorts, approval_service
@@ -38,6 +38,7 @@ from authz_server.taskbook.source import TokenTaskSource, open_always
 from authz_server.taskbook.sweeper import Sweeper
 from authz_server.taskbook.tokens import TaskTokens
 from authz_server.token_keys import build_token_keys, token_settings
+from authz_server.workload_road import WorkloadRoad, build_workloads
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -88,6 +89,7 @@ class TaskRoad:
         self.source: TokenTaskSource | None = None
         self._sweeper: Sweeper | None = None
         self._book: TaskBook | None = None
+        self.workloads: WorkloadRoad | None = None
         if config.tasks is not None and self.keys is not None:
             self._build_tasks(config, self.keys, policy, operators, log)
         self.services = self._services(operators)
@@ -129,7 +131,9 @@ class TaskRoad:
                 log=log,
             )
         )
-        self._sweeper = Sweeper(self.desk, book, self._is_contained, lambda _agent, _since: False, assembly.clock)
+        self.workloads = build_workloads(config)
+        is_gone = self.workloads.known.is_gone if self.workloads is not None else _never_gone
+        self._sweeper = Sweeper(self.desk, book, self._is_contained, is_gone, assembly.clock)
 
     def _minter(self, config: Config) -> Minter | None:
         if self.keys is None or self._road.signer is None:
@@ -155,13 +159,13 @@ class TaskRoad:
         publisher = self._road.publisher
         if publisher is None:
             return
-        now = assembly.clock()
+        now, entity = whole_ms(assembly.clock()), Entity("task", (task.id,))
         record = Record(
             id=assembly.new_id(),
             kind=CONTAIN,
-            entity=Entity("task", (task.id,)),
-            until=max(task.deadline, now) + _MARGIN_S,
-            version=int(now * 1000),
+            entity=entity,
+            until=whole_ms(max(task.deadline, now) + _MARGIN_S),
+            version=self._road.registry.next_version(entity, now),
             rule=TASK_ENDED,
             reason="",
             author="authz-server",
@@ -192,7 +196,9 @@ class TaskRoad:
         self._swept_at = now + SWEEP_S
         if self.approvals is not None and self._shelf is not None:
             self.approvals.collect(self._shelf)
-        if self._sweeper is not None:
+        if self._sweeper is not None and self._book is not None:
+            if self.approvals is not None:
+                self._book.saw(self.approvals.waiting_tasks(), assembly.clock())
             self._sweeper.sweep()
 
     def _exchange_keys(self, keys: TokenKeys) -> None:
@@ -202,6 +208,11 @@ class TaskRoad:
             keys.publish(self._shared, self._road.signer)
         else:
             keys.read(self._shared, self._road.opener)
+
+
+def _never_gone(_agent: str, _since: float) -> bool:
+    """Nobody says which workloads there are."""
+    return False
 
 
 def _groups(operators: Operators, caller: str) -> frozenset[str]:

@@ -160,7 +160,14 @@ def decision_of(answer: Any) -> str:
 
 
 @contextmanager
-def site(door: str, policies: Callable[[Path], Path], *, replicas: int = 1, shared: bool = False) -> Iterator[Site]:
+def site(
+    door: str,
+    policies: Callable[[Path], Path],
+    *,
+    replicas: int = 1,
+    shared: bool = False,
+    settings: Mapping[str, Any] | None = None,
+) -> Iterator[Site]:
     """Run a site.
 
     Args:
@@ -168,6 +175,7 @@ def site(door: str, policies: Callable[[Path], Path], *, replicas: int = 1, shar
         policies: writes the policy directory below the given one, and returns it.
         replicas: how many servers Envoy asks in turn.
         shared: they keep state in a Valkey, else each in its memory.
+        settings: further ones of every replica; with `operators` among them each listens for those as well.
     """
     directory = Path(tempfile.mkdtemp(prefix="az-e2e-", dir="/tmp"))  # short: a Unix socket's path may have 107 bytes
     try:
@@ -181,6 +189,7 @@ def site(door: str, policies: Callable[[Path], Path], *, replicas: int = 1, shar
                 "secrets": {"hash_key": str(directory / "hash.key")},
                 # Longer than Envoy takes to notice; alone there is nobody to turn to.
                 "drain": "1s" if replicas > 1 else "100ms",
+                **(settings or {}),
             }
             found = Site(servers, pki, [Replica(servers, pki, door, n, common) for n in range(replicas)])
             _start(servers, found)

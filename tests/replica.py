@@ -34,6 +34,9 @@ class Replica:
         self.door = door
         self.address = f"unix:{directory}/{self.name}/s" if door == "native" else f"127.0.0.1:{free_port()}"
         self.logs = f"unix:{directory}/{self.name}/logs" if door == "native" else f"127.0.0.1:{free_port()}"
+        self.control = f"unix:{directory}/{self.name}-control/s"
+        """Where operators call, if there are any, and below over mutual TLS."""
+        self.control_tls = f"127.0.0.1:{free_port()}"
         self.probes = f"127.0.0.1:{free_port()}"
         self.decisions = directory / f"{self.name}.ndjson"
         self.logfile = directory / f"{self.name}.log"
@@ -43,14 +46,15 @@ class Replica:
         self._pki = pki
         trust: dict[str, Any] = {"domains": [{"name": "corp.example", "bundle": str(pki.bundle)}]}
         more: dict[str, Any] = {}
+        files = {
+            "certificate": pki.directory / "server.pem",
+            "key": pki.directory / "server.key",
+            "client_ca": pki.callers,
+        }
+        tls = {"tls": {name: str(path) for name, path in files.items()}}
         if door == "grpcio":
             trust["proxies"] = [EDGE]
-            files = {
-                "certificate": pki.directory / "server.pem",
-                "key": pki.directory / "server.key",
-                "client_ca": pki.callers,
-            }
-            more = {"tls": {name: str(path) for name, path in files.items()}}
+            more = tls
         if door == "token":
             more = {"caller_token": str(directory / "token")}
         settings = {
@@ -63,6 +67,8 @@ class Replica:
             "audit": {"file": str(self.decisions)},
             **common,
         }
+        if "operators" in common:
+            settings["control"] = {"listen": [self.control, {"address": self.control_tls, **copy.deepcopy(tls)}]}
         self.config.write_text(yaml.safe_dump(settings), encoding="utf-8")
 
     def start(self) -> None:

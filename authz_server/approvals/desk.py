@@ -150,6 +150,10 @@ class ApprovalDesk:
         self._tell("approval_denied", author, ask, grant)
         return grant
 
+    def waiting_tasks(self) -> list[str]:
+        """The tasks of which a step waits for somebody: they are not idle."""
+        return sorted({ask.task_id for ask in self._shelf.asks(self._clock()) if ask.task_id})
+
     def state(self, ask_id: str) -> tuple[str, Ask | None, Grant | None]:
         """What became of an ask: `pending`, `approved`, `denied` or `unknown`, for whoever polls."""
         now = self._clock()

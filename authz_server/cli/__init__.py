@@ -7,9 +7,10 @@ from typing import Annotated
 import typer
 
 from authz_server import __version__
-from authz_server.cli import containment, demonstrate, explain, inspect, replay, reports, serve, trials
+from authz_server.cli import approvals, containment, demonstrate, explain, inspect, replay, reports, serve, trials
 from authz_server.cli.common import EXIT_FAULTY, errors
 from authz_server.cli.state import state_app
+from authz_server.cli.task import task_app
 from authz_server.errors import AuthzError, FaultyTextError
 
 app = typer.Typer(
@@ -22,12 +23,16 @@ app = typer.Typer(
 policy_app = typer.Typer(help="Look after a policy directory.", no_args_is_help=True)
 app.add_typer(policy_app, name="policy")
 app.add_typer(state_app, name="state")
+app.add_typer(task_app, name="task")
 app.command()(serve.serve)
 app.command()(inspect.check)
 app.command()(demonstrate.demo)
 app.command()(containment.contain)
 app.command()(containment.release)
 app.command()(containment.contained)
+app.command()(approvals.approvals)
+app.command()(approvals.approve)
+app.command()(approvals.deny)
 for command in (inspect.lint, reports.schema, explain.explain, replay.replay, reports.diff, reports.coverage):
     policy_app.command()(command)
 policy_app.command("test")(trials.run_cases)

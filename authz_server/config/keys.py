@@ -34,6 +34,8 @@ class TaskConfig(Section):
     issuer: str = Field(default="", max_length=255, pattern=r"^(https://[!-~]{1,247})?$")
     """`iss`, an https URL; `""` for https://authz. and the audience."""
     token_life: Duration = 300.0
+    kubernetes: bool = False
+    """End tasks with the last pod of their agents; the control role watches pods with its own service account."""
     header: str = Field(default="txn-token", pattern=r"^[a-z0-9-]{1,64}$")
 
     @field_validator("token_life")

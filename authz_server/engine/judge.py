@@ -10,7 +10,18 @@ from authz_server.engine.measuring import Asked
 from authz_server.engine.ports import Ports
 from authz_server.errors import DecodeError
 from authz_server.identity.caller import check_caller, reporter_of
-from authz_server.model import ABSENT, TASK_ENDED, Call, Containment, Entity, Invalid, Principal, Request, Task
+from authz_server.model import (
+    ABSENT,
+    OPEN_TASK,
+    TASK_ENDED,
+    Call,
+    Containment,
+    Entity,
+    Invalid,
+    Principal,
+    Request,
+    Task,
+)
 from authz_server.pdp import Circumstances, Decided, Pending
 from authz_server.policy.envelopes import Meter
 from authz_server.signals import Hit, Measurement, Readings
@@ -98,6 +109,8 @@ class Judge:
                 )
             return Done(request, self._carrying(begun, proved, now))
         flags = flags or pdp.containment_entities(principal, request, proved)
+        if proved is not None and ports.tasks_in_store:
+            flags = (*flags, Entity(OPEN_TASK, (proved.id,)))
         asked = self.ask(call, principal.id if principal else "", begun.hits, flags)
         return Waiting(position, request, begun, asked, proved)
 
@@ -111,13 +124,19 @@ class Judge:
             local: whether degraded readings may still be gone by.
         """
         contained, step = self._ports.contained, each.pending.step
+        is_open = each.task is None or not self._ports.tasks_in_store or read.degraded
         for entity in read.contained:
-            contained.add(Containment(entity, batch.now + FLAG_MEMORY_S, "stored"))
+            if entity.type == OPEN_TASK:
+                is_open = True
+            else:
+                contained.add(Containment(entity, batch.now + FLAG_MEMORY_S, "stored"))
         # A step of the same batch may have contained the caller a moment ago.
         held = self._held(each.asked.measurement.flags, batch.now, step.principal)
         if held is not None:
             return withdraw(each, read, held)
-
+        if not is_open:
+            return withdraw(each, read, _ended(step.principal))
+        read = read._replace(contained=()) if read.contained else read
         decided = self._concluded(batch, each, read, local=local)
         if decided.verdict.decision is Decision.CHALLENGE:
             maker = Maker(each.request, step.principal, each.task)
@@ -152,8 +171,7 @@ class Judge:
         if held is None:
             return None
         if held.rule == TASK_ENDED:
-            name = principal.id if principal is not None else ""
-            return Verdict(Decision.DENY, Reason.TASK_MISMATCH, detail="task_ended", principal=name)
+            return _ended(principal)
         return pdp.refuse_contained(principal, held.rule)
 
     def ask(self, call: Call, owner: str, hits: tuple[Hit, ...], flags: tuple[Entity, ...] = ()) -> Asked:
@@ -199,6 +217,12 @@ class Judge:
             decision=Decision.DENY, reason=Reason.INTERNAL_ERROR, rule="", detail="injection_unavailable", inject=()
         )
         return Decided(refused, decided.hits)
+
+
+def _ended(principal: Principal | None) -> Verdict:
+    """The verdict on a step under a task that is over."""
+    name = principal.id if principal is not None else ""
+    return Verdict(Decision.DENY, Reason.TASK_MISMATCH, detail="task_ended", principal=name)
 
 
 def withdraw(each: Waiting, read: Readings, verdict: Verdict) -> Decided:

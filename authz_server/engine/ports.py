@@ -108,6 +108,8 @@ class Ports(NamedTuple):
     """Whether credentials for destinations can be made here; without it a step that needs one is denied."""
     minter: Minter | None = None
     """Makes them; None for trials, which show that one would be made."""
+    tasks_in_store: bool = False
+    """Whether the store says of each task that it is open: one that it does not know is over."""
     approvals: ApprovalSource | None = None
     """Finds the approvals of a step; None where nobody approves."""
     seal: Seal | None = None

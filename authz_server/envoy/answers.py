@@ -9,8 +9,9 @@ import re
 from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
-from authz_server.envoy.challenge import answer_spec, step_up_challenge
+from authz_server.envoy.challenge import answer_spec, step_up_challenge, wider_task_challenge
 from authz_server.envoy.problem import PROBLEM_TYPE, grpc_text, problem_body
+from authz_server.envoy.rpc_answers import RPC_TYPE, CallId, rpc_error
 from authz_server.envoy.wire import CheckResponse, HeaderValueOption, StatusCode
 from authz_server.verdict import REASONS, Decision, Reason, Verdict
 
@@ -81,7 +82,15 @@ def allow_message(verdict: Verdict, decision_id: str, version: Version, spoofed:
     return message
 
 
-def deny_message(verdict: Verdict, decision_id: str, version: Version, settings: EncodeSettings, *, grpc: bool) -> Any:
+def deny_message(
+    verdict: Verdict,
+    decision_id: str,
+    version: Version,
+    settings: EncodeSettings,
+    *,
+    grpc: bool,
+    call: CallId | None = None,
+) -> Any:
     """Build the CheckResponse that refuses a request, with a status that Envoy knows.
 
     Args:
@@ -90,6 +99,7 @@ def deny_message(verdict: Verdict, decision_id: str, version: Version, settings:
         version: of the policy that decided.
         settings: the challenge and the place of problem types.
         grpc: the client speaks gRPC: the body becomes its message.
+        call: the client speaks JSON-RPC, and this is the id of its call; see `asked_call`.
 
     Raises:
         AnswerError: a value is invalid.
@@ -102,16 +112,22 @@ def deny_message(verdict: Verdict, decision_id: str, version: Version, settings:
     denied.headers.append(_option(DECISION_ID_HEADER, decision_id))
     if grpc:
         denied.body = grpc_text(verdict, spec, decision_id)
+    elif call is not None:
+        denied.body = rpc_error(verdict, spec, decision_id, settings.problem_types, call)
+        denied.headers.append(header_option("content-type", RPC_TYPE))
     else:
         denied.body = problem_body(verdict, spec, decision_id, settings.problem_types)
         denied.headers.append(header_option("content-type", PROBLEM_TYPE))
     if spec.http == StatusCode.TooManyRequests:
         seconds = min(max(verdict.retry_after, 1), MAX_RETRY_AFTER)
         denied.headers.append(header_option("retry-after", str(seconds)))
+    challenge = ""
     if spec.http == StatusCode.Unauthorized:
-        denied.headers.append(
-            header_option("www-authenticate", step_up_challenge(verdict) or settings.www_authenticate)
-        )
+        challenge = step_up_challenge(verdict) or settings.www_authenticate
+    elif call is not None:
+        challenge = wider_task_challenge(verdict)
+    if challenge:
+        denied.headers.append(header_option("www-authenticate", challenge))
     _fill_metadata(message, verdict, decision_id, version)
     return message
 

@@ -1,13 +1,16 @@
-"""How a challenge is put to the caller: an authentication to step up to (RFC 9470), or an approval to wait for."""
+"""How a challenge is put to the caller: an authentication to step up to (RFC 9470), a task to ask for, an approval to wait for."""
 
 from typing import Any, Final
 
-from authz_server.verdict import REASONS, ReasonSpec, Verdict
+from authz_server.verdict import REASONS, Reason, ReasonSpec, Verdict
 
 _UNAUTHENTICATED: Final = 16
 """google.rpc.Code."""
 _STEP_UP: Final = "insufficient_user_authentication"
 """The error code of RFC 9470, section 3."""
+_WIDER: Final = (
+    'Bearer error="insufficient_scope", error_description="The request needs a task token that holds and covers it"'
+)
 
 
 def answer_spec(verdict: Verdict) -> ReasonSpec:
@@ -37,6 +40,16 @@ def step_up_challenge(verdict: Verdict) -> str:
     if ages:
         parts.append(f'max_age="{min(ages)}"')
     return ", ".join(parts)
+
+
+def wider_task_challenge(verdict: Verdict) -> str:
+    """The value of `WWW-Authenticate` for an MCP client whose task does not reach so far, or `""` where that is not it.
+
+    MCP 2026-07-28, basic/authorization: what a token lacks at run time is a 403 with `insufficient_scope` (RFC 6750, 3.1). It
+    names no scope: the actions of the catalogue are nothing that a refused caller is told.
+    """
+    lacking = verdict.reason is Reason.TASK_MISMATCH or (verdict.reason is Reason.NO_MATCH and verdict.task != "")
+    return _WIDER if lacking else ""
 
 
 def approval_member(verdict: Verdict) -> dict[str, Any]:

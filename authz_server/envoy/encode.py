@@ -23,6 +23,7 @@ from authz_server.envoy.answers import (
     header_option,
     unavailable_message,
 )
+from authz_server.envoy.rpc_answers import CallId, asked_call
 from authz_server.envoy.wire import CheckResponse, StatusCode
 from authz_server.model import Request
 from authz_server.verdict import REASONS, Decision, Reason, Verdict
@@ -114,17 +115,20 @@ class Encoder:
             raise AnswerError("decision id")
         spoofed: tuple[str, ...] = ()
         grpc = False
+        call: CallId | None = None
         if request is not None:
             spoofed = request.spoofed
             grpc = request.headers.get("content-type", "").startswith("application/grpc")
+            if request.body and not grpc and not allows(verdict):
+                call = asked_call(request)
         # Everything that the message is made of: the first nine fields of a verdict, decision to retry_after, and a few more.
         flags = (verdict.shadow, verdict.degraded, verdict.demands, verdict.strip)
         key = (verdict[:9], flags, version, len(decision_id), grpc)
-        # Names that a client makes up, and approvals, which are for one step, must not fill the memory.
-        usual = not verdict.approval and OUR_HEADERS.issuperset(spoofed)
+        # Names that a client makes up, approvals, and answers to one call, which are for one step, must not fill the memory.
+        usual = not verdict.approval and call is None and OUR_HEADERS.issuperset(spoofed)
         pieces = self._memo.get(key) if usual else None
         if pieces is None:
-            pieces = self._pieces(verdict, len(decision_id), Version(*version), spoofed, grpc=grpc)
+            pieces = self._pieces(verdict, len(decision_id), Version(*version), spoofed, grpc=grpc, call=call)
             if usual:
                 if len(self._memo) >= _MEMO_SIZE:
                     self._memo.clear()
@@ -132,7 +136,14 @@ class Encoder:
         return decision_id.encode("ascii").join(pieces) + _risk(verdict.risk)
 
     def _pieces(
-        self, verdict: Verdict, id_length: int, version: Version, spoofed: tuple[str, ...], *, grpc: bool
+        self,
+        verdict: Verdict,
+        id_length: int,
+        version: Version,
+        spoofed: tuple[str, ...],
+        *,
+        grpc: bool,
+        call: CallId | None,
     ) -> tuple[bytes, ...]:
         """Build the whole message but for decision id and risk."""
         placeholder = _PLACEHOLDER * id_length
@@ -140,7 +151,7 @@ class Encoder:
         if passes:
             message = allow_message(verdict, placeholder, version, spoofed)
         else:
-            message = deny_message(verdict, placeholder, version, self._settings, grpc=grpc)
+            message = deny_message(verdict, placeholder, version, self._settings, grpc=grpc, call=call)
         serialized: bytes = message.SerializeToString()
         pieces = tuple(serialized.split(placeholder.encode("ascii")))
         if len(pieces) != 1 + (_IDS_ALLOWED if passes else _IDS_DENIED):

@@ -28,6 +28,15 @@ def problem_body(verdict: Verdict, spec: ReasonSpec, decision_id: str, types: st
         types: the URI in front of the public code in `type`, or `""` for `about:blank`, whose title is the status phrase
             (RFC 9457 4.2.1).
     """
+    members = problem_members(verdict, spec, types)
+    text = json.dumps(members, separators=(",", ":"))
+    if decision_id == "":
+        return text
+    return f'{text[:-1]},"decision_id":"{decision_id}"}}'
+
+
+def problem_members(verdict: Verdict, spec: ReasonSpec, types: str) -> dict[str, Any]:
+    """What a problem document says, but for the decision's id; the arguments are those of `problem_body`."""
     phrase = HTTPStatus(spec.http).phrase
     members: dict[str, Any] = {
         "type": f"{types}{spec.public}" if types else "about:blank",
@@ -41,10 +50,7 @@ def problem_body(verdict: Verdict, spec: ReasonSpec, decision_id: str, types: st
     approval = approval_member(verdict)
     if approval:
         members["approval"] = approval
-    text = json.dumps(members, separators=(",", ":"))
-    if decision_id == "":
-        return text
-    return f'{text[:-1]},"decision_id":"{decision_id}"}}'
+    return members
 
 
 def grpc_text(verdict: Verdict, spec: ReasonSpec, decision_id: str) -> str:

@@ -4,12 +4,14 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from hiredis import pack_command
+
 from authz_server.errors import StateUnavailableError
 from authz_server.state.breaker import Breaker
 from authz_server.state.network import Command, Sendable, is_error
 from authz_server.state.pool import Pool
 from authz_server.state.terms import REPLACED, Terms
-from authz_server.state.wire import Wire, pack
+from authz_server.state.wire import Wire
 
 
 class Server(Protocol):
@@ -55,7 +57,10 @@ class Exchange:
         self.charged = charged
         """Whether the time to open the connection counts towards the budget."""
         try:
-            wire.send(self._packed(commands))
+            packed = [pack_command(command.parts) for command in commands]
+            if self._proof:
+                packed.append(pack_command((b"PING", self._proof)))
+            wire.send(b"".join(packed))
         except StateUnavailableError as error:
             self._failure = error
 
@@ -69,9 +74,7 @@ class Exchange:
         A script that the server does not know is loaded, and its calls are sent again: they were refused.
         """
         try:
-            if self._failure is not None:
-                raise self._failure
-            replies = self._read(self._commands, deadline, exactly)
+            replies = self.read(deadline, exactly)
         except StateUnavailableError as error:
             self._wire.close()
             self._node.lost(error.code)
@@ -112,33 +115,33 @@ class Exchange:
         calls = [
             (place, command)
             for place, (command, reply) in enumerate(zip(self._commands, replies, strict=True))
-            if is_error(reply) and reply.code == "noscript" and command.parts[1] == terms.script.sha
+            if is_error(reply) and reply.code == "noscript" and command.parts[1:2] == (terms.script.sha,)
         ]
         if not calls:
             return
         terms.tally.count("noscript", len(calls))
         again = [Command(b"", (b"SCRIPT", b"LOAD", terms.script.text)), *(command for _, command in calls)]
         try:
-            self._wire.send(self._packed(again))
-            fresh = self._read(again, deadline, True)
+            fresh = Exchange(self._node, self._wire, again, True, not self._proof).read(deadline, True)
         except StateUnavailableError as error:
-            fresh = [error] * len(again)
+            for place, _ in calls:
+                replies[place] = error
             raise
-        finally:
-            for (place, _), reply in zip(calls, fresh[1:], strict=True):
-                replies[place] = reply
+        for (place, _), reply in zip(calls, fresh[1:], strict=True):
+            replies[place] = reply
 
-    def _packed(self, commands: Sequence[Sendable]) -> bytes:
-        parts = [command.parts for command in commands]
-        if self._proof:
-            parts.append((b"PING", self._proof))
-        return pack(parts)
+    def read(self, deadline: float, exactly: bool) -> list[Any]:  # noqa: FBT001 - likewise
+        """Read one reply or error for each command, and nothing else.
 
-    def _read(self, commands: Sequence[Sendable], deadline: float, exactly: bool) -> list[Any]:  # noqa: FBT001 - likewise
-        replies = self._wire.receive(len(commands) + (1 if self._proof else 0), deadline, exactly)
+        Raises:
+            StateUnavailableError: there are none that can be believed.
+        """
+        if self._failure is not None:
+            raise self._failure
+        replies = self._wire.receive(len(self._commands) + (1 if self._proof else 0), deadline, exactly)
         if self._proof and replies.pop() != self._proof:
             raise StateUnavailableError("protocol")
         return [
             reply if (read := command.read) is None else read(reply)
-            for command, reply in zip(commands, replies, strict=True)
+            for command, reply in zip(self._commands, replies, strict=True)
         ]

@@ -3,6 +3,7 @@
     az:{<tag>}:s:<signal id>[:<rest>]     one signal of one entity
     az:{<tag>}:s:r:<fingerprint>          a step seen in the last seconds, to recognise its repeat
     az:{<tag>}:q                          the entity is contained
+    az:{<tag>}:t                          the task is open
 
 The braces are the hash tag of Redis Cluster (`CLUSTER KEYSLOT`): all values of an entity lie in one slot. Containment
 has a name of its own kind, so that an access control list can let a replica count (`az:{*}:s:*`) without letting it
@@ -12,7 +13,7 @@ contain.
 from typing import Any
 
 from authz_server.keyhash import KeyedHash
-from authz_server.model import Entity
+from authz_server.model import OPEN_TASK, Entity
 
 TAG_BYTES = 16
 """As wide as a random id: two entities never share a tag."""
@@ -47,7 +48,9 @@ class Keys:
         return b"%bs:r:%b" % (self._prefixes.get(entity) or self._prefix(entity), fingerprint.hex().encode())
 
     def flag(self, entity: Entity) -> bytes:
-        """Name the containment of an entity."""
+        """Name the containment of an entity, or what says that a task is open."""
+        if entity.type == OPEN_TASK:
+            return self._prefix(Entity("task", entity.parts)) + b"t"
         return (self._prefixes.get(entity) or self._prefix(entity)) + b"q"
 
     def member(self, value: str) -> bytes:

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable
 from math import inf
 
-from authz_server.state.wire import CONNECT_S, Wire
+from authz_server.state.wire import CONNECT_S, IDLE_CHECK_S, Wire
 
 MAX_IDLE = 16
 """Kept open beyond use; a few threads decide."""
@@ -38,7 +38,7 @@ class Pool:
                 wire = self._idle.pop()
             except IndexError:  # another thread took the last one
                 break
-            if not wire.is_stale(self._clock()):
+            if self._clock() - wire.used_at < IDLE_CHECK_S or not wire.is_stale():
                 return wire
             wire.close()
         return self._connect(limit_s)

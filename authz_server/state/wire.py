@@ -203,10 +203,8 @@ class Wire:
             return StateUnavailableError("protocol")
         return error
 
-    def is_stale(self, now: float) -> bool:
+    def is_stale(self) -> bool:
         """Say whether the server has closed it, or sent something unasked, while it lay unused."""
-        if now - self.used_at < IDLE_CHECK_S:
-            return False
         watch = poll()
         watch.register(self._socket, POLLIN)
         return bool(watch.poll(0))

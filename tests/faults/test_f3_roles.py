@@ -13,8 +13,8 @@ from tests.faults.traffic import traffic
 from tests.servers import valkey
 
 AWAY_S = 0.5
-HEALED_S = 15.0
-"""Data roles leave it to the control role for five seconds to give back what it signed, and here it knows nothing of it."""
+HEALED_S = 5.0
+"""Data roles give back at once what a store that has forgotten everything lacks, and the control role signs for it here."""
 
 
 @pytest.mark.skipif(not long_form(), reason="it takes ten seconds; the short form has the faults one by one")

@@ -1,116 +1,45 @@
-"""`task …`, `approvals`, `approve` and `deny` against a real door, over its Unix socket and over mutual TLS."""
+"""`task …` against a real door, over its Unix socket and over mutual TLS."""
 
 import json
 import logging
 import os
-import time
 
 import pytest
-import typer
-from typer.testing import CliRunner
 
-from authz_server import doorway
-from authz_server.cli import approvals
-from authz_server.cli.task import task_app
-from authz_server.control.approval_service import ApprovalPorts, approval_service
-from authz_server.control.control_listener import ControlListener
-from authz_server.control.operators import Group, Operators, Right
-from authz_server.control.task_service import TaskPorts, task_service
-from authz_server.demo.pki import Authority
-from authz_server.identity.svid import SvidVerifier, parse_bundle
-from authz_server.listeners.doors import Door, ServerTls
-from tests.listening import running, short_directory
-from tests.unit.approvals import world as asking
-from tests.unit.taskbook import world as working
+from tests.desks import Desks, run
+from tests.listening import short_directory
 from tests.unit.taskbook.world import AGENT, ANALYST, HELPER, NOW, ORCHESTRATOR, STRANGER
 
 pytestmark = pytest.mark.server
 
-APP = typer.Typer()
-APP.add_typer(task_app, name="task")
-for command in (approvals.approvals, approvals.approve, approvals.deny):
-    APP.command()(command)
 OPEN = ("task", "open", "--template", "report", "--agent", AGENT)
-SOC = "spiffe://corp.example/ns/soc/sa/s"
-GROUPS = [
-    Group("analysts", (ANALYST, "local"), frozenset({Right.CONTAIN, Right.APPROVE})),
-    Group("soc", (SOC, "local"), frozenset({Right.APPROVE})),
-]
-
-
-class Work(working.World):
-    """Tasks that the Unix socket's caller may open, as a member of a group."""
-
-    def __init__(self):
-        super().__init__()
-        self.desk._ports = self.desk._ports._replace(
-            groups=lambda caller: frozenset({"analysts"}) if caller in {ANALYST, "local"} else frozenset()
-        )
 
 
 @pytest.fixture
-def work():
-    return Work()
-
-
-@pytest.fixture
-def asked():
-    return asking.World()
-
-
-@pytest.fixture
-def directory():
-    with short_directory() as path:
-        yield path
-
-
-@pytest.fixture
-def services(work, asked):
-    operators = Operators(GROUPS)
-    return [
-        task_service(TaskPorts(work.desk, lambda: operators)),
-        approval_service(ApprovalPorts(asked.desk, lambda: operators)),
-    ]
-
-
-@pytest.fixture
-def run(monkeypatch):
-    """Runs a command; its status, standard output and standard error."""
+def desks(monkeypatch):
     for name in [name for name in os.environ if name.startswith("AUTHZ_")]:
         monkeypatch.delenv(name)
-
-    def run(*arguments, given=None):
-        found = CliRunner().invoke(APP, list(map(str, arguments)), input=given)
-        return found.exit_code, found.stdout, found.stderr
-
-    return run
+    with short_directory() as path:
+        yield Desks(path)
 
 
 @pytest.fixture
-def local(run, directory, services, monkeypatch):
-    """The same, for whoever is at the socket."""
-    with running(ControlListener(Door(f"unix:{directory}/d/control"), services)) as found:
-        monkeypatch.setenv("AUTHZ_CONTROL", found.address)
-        yield run
+def local(desks):
+    """Runs a command as whoever is at the socket."""
+    with desks.local() as run_local:
+        yield run_local
 
 
 @pytest.fixture
-def by(run, directory, services):
-    """The same over mutual TLS, for whoever a certificate names."""
-    authority = Authority("corp.example", time.time())
-    authority.issue("spiffe://corp.example/ns/authz/sa/server", dns=["localhost"]).write(directory, "server")
-    (directory / "ca.pem").write_bytes(authority.bundle_pem)
-    verifier = SvidVerifier([parse_bundle("corp.example", authority.bundle_pem)])
-    files = (str(directory / name) for name in ("server.pem", "server.key", "ca.pem"))
-    door = Door("localhost:0", tls=ServerTls(*files, doorway.peer_caller(lambda: verifier)))
-    with running(ControlListener(door, services)) as found:
+def by(desks):
+    """Runs a command as whoever a certificate names."""
+    with desks.remote() as run_by:
+        yield run_by
 
-        def by(name, *arguments, given=None):
-            certificate, key = authority.issue(name).write(directory, name.rpartition("/")[2])
-            options = ("--ca", directory / "ca.pem", "--cert", certificate, "--key", key)
-            return run(*arguments, "--control", found.address, *options, given=given)
 
-        yield by
+@pytest.fixture
+def work(desks):
+    return desks.work
 
 
 def opened(run, *options):
@@ -165,11 +94,11 @@ def test_a_task_through_the_socket(local, work):
     assert [each["ended_reason"] for each in json.loads(local("task", "list", "--all", "--json")[1])] == ["done"]
 
 
-def test_a_token_is_renewed_and_handed_on_over_mutual_tls(by, work, directory):
+def test_a_token_is_renewed_and_handed_on_over_mutual_tls(by, work, desks):
     """By its agent, out of a file or from standard input; nobody else can."""
     token = opened(lambda *arguments: by(ORCHESTRATOR, *arguments))
-    (directory / "token").write_text(f"{token}\n")
-    status, out, _ = by(AGENT, "task", "replace", "--token-only", "--token-file", directory / "token")
+    (desks.directory / "token").write_text(f"{token}\n")
+    status, out, _ = by(AGENT, "task", "replace", "--token-only", "--token-file", desks.directory / "token")
     assert status == 0
     work.now += 1
     renewed = out.strip()
@@ -201,17 +130,17 @@ def test_who_may_not_open(by):
         assert code in err
 
 
-def test_a_token_is_never_in_a_log_or_an_error(local, work, caplog, directory):
+def test_a_token_is_never_in_a_log_or_an_error(local, work, caplog, desks):
     """Also where what was read is none, or is refused."""
     caplog.set_level(logging.DEBUG)
     token = opened(local)
     forged = f"{token[:-8]}AAAAAAAA"
-    (directory / "token").write_text(f"{forged} and more")
+    (desks.directory / "token").write_text(f"{forged} and more")
     said = [
         local("task", "replace", given=forged),
         local("task", "replace", given=token),
         local("task", "delegate", "--agent", HELPER, given=f"Bearer {token}"),
-        local("task", "delegate", "--agent", HELPER, "--token-file", directory / "token"),
+        local("task", "delegate", "--agent", HELPER, "--token-file", desks.directory / "token"),
         local("task", "replace", given=token * 20),
         local("task", "replace", given=""),
     ]
@@ -263,47 +192,9 @@ def test_a_question_that_cannot_be_read_is_status_2(local, arguments, expected):
     assert expected in " ".join(err.replace("│", " ").split())
 
 
-def test_steps_are_approved_and_denied(local, asked):
-    """What waits is shown whole; what was granted lets the step pass, what was denied does not."""
-    first = asked.ask()
-    asked.now += 1
-    second = asked.ask(asking.challenged(body=b'{"rows":20}'))
-    status, out, _ = local("approvals")
-    assert status == 0
-    for text in (first, second, asking.AGENT, "export", "POST", '{"rows":10}', "exports are looked at", "group:soc"):
-        assert text in out
-    found = json.loads(local("approvals", "--json")[1])
-    assert [(each["id"], each["arguments"]) for each in found] == [(first, '{"rows":10}'), (second, '{"rows":20}')]
-    status, out, _ = local("approve", first, "--reason", "looked at it")
-    assert (status, out) == (0, f"approved {first} until 2026-09-21 14:23:21Z (rules exports-wait)\n")
-    assert local("deny", second)[1].startswith(f"denied {second} until ")
-    assert local("approvals")[1] == "nothing waits for your approval\n"
-    assert asked.lift()[0] is not None
-    assert asked.lift(asking.challenged(body=b'{"rows":20}'))[0] is None
-
-
-def test_who_may_not_approve(by, asked):
-    """By name, over mutual TLS: an agent has no group, the wrong group approves nothing."""
-    name = asked.ask()
-    for caller, code in ((AGENT, "permission_denied"), (ANALYST, "approval_group")):
-        status, out, err = by(caller, "approve", name)
-        assert (status, out) == (1, "")
-        assert err.startswith(f"refused ({code}): ")
-    assert by(SOC, "approve", "0" * 32)[2].startswith("refused (approval_unknown): ")
-    assert by(SOC, "approve", name)[0] == 0
-
-
-def test_an_approver_sees_what_cannot_act_on_the_terminal(local, asked):
-    """A long query is not cut where one could hide behind it."""
-    asked.ask(asking.challenged(path="/export", query="q=" + "a" * 900 + "\u202e[red]END"))
-    _, out, _ = local("approvals")
-    assert "\u202e" not in out
-    assert "\\u202e[red]END" in "".join(out.split())
-
-
-def test_without_a_server_nothing_was_done(run, directory):
+def test_without_a_server_nothing_was_done(desks):
     """And the commands say so."""
     for arguments in (OPEN, ("task", "list"), ("approvals",), ("approve", "a" * 32)):
-        status, out, err = run(*arguments, "--control", f"unix:{directory}/nobody")
+        status, out, err = run(*arguments, control=f"unix:{desks.directory}/nobody")
         assert (status, out) == (1, "")
         assert err.startswith("error: the control listener does not answer")

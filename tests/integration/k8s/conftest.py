@@ -1,12 +1,9 @@
-"""Renders the kustomizations of k8s/ without a cluster, each once."""
+"""The rendered layouts, and the certificates and files that the sidecar's Envoy runs with."""
 
 import datetime as dt
-import subprocess
-import sysconfig
-from collections.abc import Callable, Iterator
-from functools import cache
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 import yaml
@@ -15,69 +12,22 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-ROOT = Path(__file__).parents[3]
-K8S = ROOT / "k8s"
-SCRIPTS = Path(sysconfig.get_path("scripts"))
-LAYOUTS = ("base", "overlays/istio", "overlays/istio/protect", "overlays/istio/full-checks", "overlays/sidecar")
-SERVERS = ("base", "overlays/istio", "overlays/sidecar")
-"""The layouts that run the server."""
+from tests.integration.k8s.cluster import Cluster, commands
+from tests.integration.k8s.layouts import DECIDING, K8S, LAYOUTS, SCRIPTS, SIGNING, Layout, render
 
 
-class Pod(NamedTuple):
-    """A pod template and the object that it stands in."""
-
-    owner: dict[str, Any]
-    labels: dict[str, str]
-    annotations: dict[str, str]
-    spec: dict[str, Any]
-
-    def containers(self) -> list[dict[str, Any]]:
-        return [*self.spec.get("initContainers", []), *self.spec["containers"]]
-
-    def container(self, name: str) -> dict[str, Any]:
-        return next(item for item in self.containers() if item["name"] == name)
-
-    def volume(self, name: str) -> dict[str, Any]:
-        return next(item for item in self.spec["volumes"] if item["name"] == name)
+@pytest.fixture(scope="session")
+def made(tmp_path_factory) -> Cluster:
+    """What the manual's commands for the secrets leave in a cluster; to be read only."""
+    cluster = Cluster(tmp_path_factory.mktemp("cluster"))
+    cluster.run(commands("put()"))
+    return cluster
 
 
-class Layout:
-    """The rendered objects of one kustomization."""
-
-    def __init__(self, name: str, text: str) -> None:
-        self.name = name
-        self.objects: list[dict[str, Any]] = list(yaml.safe_load_all(text))
-
-    def of(self, kind: str) -> list[dict[str, Any]]:
-        return [item for item in self.objects if item["kind"] == kind]
-
-    def get(self, kind: str, name: str) -> dict[str, Any]:
-        return next(item for item in self.of(kind) if item["metadata"]["name"] == name)
-
-    def pods(self) -> Iterator[Pod]:
-        for item in [*self.of("Deployment"), *self.of("StatefulSet")]:
-            template = item["spec"]["template"]
-            meta = template["metadata"]
-            yield Pod(item, meta["labels"], meta.get("annotations", {}), template["spec"])
-
-    def server(self) -> Pod:
-        return next(pod for pod in self.pods() if any(item["name"] == "authz-server" for item in pod.containers()))
-
-    def config_text(self) -> str:
-        return self.get("ConfigMap", "authz-config")["data"]["config.yaml"]
-
-    def config(self) -> dict[str, Any]:
-        """The server's configuration file as plain YAML."""
-        return yaml.safe_load(self.config_text())
-
-
-@cache
-def render(name: str) -> Layout:
-    done = subprocess.run(
-        [SCRIPTS / "kubectl", "kustomize", K8S / name], check=True, capture_output=True, text=True, timeout=60
-    )
-    assert not done.stderr
-    return Layout(name, done.stdout)
+@pytest.fixture
+def cluster(made, tmp_path) -> Cluster:
+    """The same for one test to change."""
+    return made.copy(tmp_path / "cluster")
 
 
 @pytest.fixture
@@ -96,8 +46,18 @@ def layout(request) -> Layout:
     return render(request.param)
 
 
-@pytest.fixture(params=SERVERS)
+@pytest.fixture(params=DECIDING)
+def deciding(request) -> Layout:
+    return render(request.param)
+
+
+@pytest.fixture(params=sorted({*DECIDING, *SIGNING}))
 def serving(request) -> Layout:
+    return render(request.param)
+
+
+@pytest.fixture(params=SIGNING)
+def signing(request) -> Layout:
     return render(request.param)
 
 
@@ -109,6 +69,11 @@ def istio() -> Layout:
 @pytest.fixture
 def sidecar() -> Layout:
     return render("overlays/sidecar")
+
+
+@pytest.fixture
+def control_plane() -> Layout:
+    return render("overlays/sidecar/control-plane")
 
 
 @pytest.fixture

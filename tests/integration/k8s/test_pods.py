@@ -2,10 +2,14 @@
 
 from pathlib import PurePosixPath
 
+import pytest
 import yaml
 
 from authz_server.config import load_config
+from tests.integration.k8s.layouts import LAYOUTS, STATE, render
 
+PRIVATE = {"authz-record-key", "authz-signing-keys", "authz-control-state", "authz-control-svid"}
+"""Secrets with which one can sign, or be taken for who does."""
 MARGIN = 5
 """Seconds between the end of the drain and the kill."""
 
@@ -43,15 +47,15 @@ def test_resources_and_images(layout):
             assert tag not in {"", "latest"}
 
 
-def test_server_is_probed_where_it_answers(serving):
+def test_servers_are_probed_where_they_answer(serving):
     """The kubelet asks /healthz and /readyz on the port that the configuration opens for probes."""
-    container = serving.server().container("authz-server")
-    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
     opened = int(serving.config()["probes"].rpartition(":")[2])
-    for probe, path in (("livenessProbe", "/healthz"), ("readinessProbe", "/readyz")):
-        asked = container[probe]["httpGet"]
-        assert (asked["path"], ports[asked["port"]]) == (path, opened)
-    assert "startupProbe" in container
+    for _, container in serving.served():
+        ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+        for probe, path in (("livenessProbe", "/healthz"), ("readinessProbe", "/readyz")):
+            asked = container[probe]["httpGet"]
+            assert (asked["path"], ports[asked["port"]]) == (path, opened)
+        assert "startupProbe" in container
 
 
 def test_others_are_probed(istio, sidecar):
@@ -65,25 +69,68 @@ def test_others_are_probed(istio, sidecar):
 
 def test_a_pod_is_not_killed_before_it_has_drained(serving):
     """The grace period covers preStop and drain with time to close; a mesh sidecar outlives the server's drain."""
-    pod = serving.server()
-    drain = load_config("config.yaml", serving.config_text().encode(), {}).drain
-    stops = [item.get("lifecycle", {}).get("preStop", {"sleep": {"seconds": 0}}) for item in pod.containers()]
-    needed = max(stop["sleep"]["seconds"] for stop in stops) + drain
-    assert needed + MARGIN <= pod.spec["terminationGracePeriodSeconds"]
-    if proxy := pod.annotations.get("proxy.istio.io/config"):
-        sidecar_drain = int(yaml.safe_load(proxy)["terminationDrainDuration"].removesuffix("s"))
-        assert needed <= sidecar_drain <= pod.spec["terminationGracePeriodSeconds"] - MARGIN
+    for pod, container in serving.served():
+        drain = _load(serving, container).drain
+        stops = [item.get("lifecycle", {}).get("preStop", {"sleep": {"seconds": 0}}) for item in pod.containers()]
+        needed = max(stop["sleep"]["seconds"] for stop in stops) + drain
+        assert needed + MARGIN <= pod.spec["terminationGracePeriodSeconds"]
+        if proxy := pod.annotations.get("proxy.istio.io/config"):
+            sidecar_drain = int(yaml.safe_load(proxy)["terminationDrainDuration"].removesuffix("s"))
+            assert needed <= sidecar_drain <= pod.spec["terminationGracePeriodSeconds"] - MARGIN
 
 
-def test_two_replicas_survive_a_node(istio):
-    """The server runs twice, spread over nodes and zones, and a drain of nodes leaves one."""
-    server = istio.get("Deployment", "authz-server")["spec"]
-    budget = istio.get("PodDisruptionBudget", "authz-server")["spec"]
-    assert server["replicas"] == istio.config()["replicas"] == 2
+def _load(layout, container):
+    overrides = {"state": STATE, "role": container["args"][1].removeprefix("--role=")}
+    return load_config("config.yaml", layout.config_text().encode(), overrides)
+
+
+@pytest.mark.parametrize("name", ["authz-server", "authz-control"])
+def test_two_replicas_survive_a_node(istio, name):
+    """Each role runs twice, spread over nodes and zones, and a drain of nodes leaves one."""
+    deployment = istio.get("Deployment", name)["spec"]
+    budget = istio.get("PodDisruptionBudget", name)["spec"]
+    assert deployment["replicas"] == istio.config()["replicas"] == 2
+    assert deployment["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
     assert budget["minAvailable"] == 1
-    assert budget["selector"]["matchLabels"].items() <= server["template"]["metadata"]["labels"].items()
-    spread = server["template"]["spec"]["topologySpreadConstraints"]
+    labels = deployment["template"]["metadata"]["labels"]
+    assert budget["selector"]["matchLabels"].items() <= labels.items()
+    spread = deployment["template"]["spec"]["topologySpreadConstraints"]
     assert [item["topologyKey"] for item in spread] == ["kubernetes.io/hostname", "topology.kubernetes.io/zone"]
+    assert all(item["labelSelector"]["matchLabels"].items() <= labels.items() for item in spread)
+
+
+def test_what_decides_has_no_key_that_signs():
+    """Private keys, and the password of who writes records, are in the pods of the control role and in no other."""
+    seen = set()
+    for layout in map(render, LAYOUTS):
+        for pod in layout.pods():
+            roles = {served.role for served in layout.served() if served.pod == pod}
+            seen |= roles
+            if roles <= {"data"}:
+                assert not PRIVATE & pod.secrets()
+            else:
+                assert pod.secrets() >= {"authz-record-key", "authz-signing-keys", "authz-control-state"}
+                assert "authz-state" not in pod.secrets()
+    assert seen == {"data", "control", "all"}
+
+
+def test_one_account_sees_pods_and_no_other_has_rights():
+    """With the component the control role reads pods, with a token of its own that is mounted nowhere else."""
+    for layout in map(render, LAYOUTS):
+        watching = layout.name == "istio, watching pods"
+        subjects = [
+            subject["name"]
+            for kind in ("RoleBinding", "ClusterRoleBinding")
+            for binding in layout.of(kind)
+            for subject in binding["subjects"]
+            if binding["metadata"]["name"] != "crm-api-svid"  # the SVID's, asked for by the CSI driver
+        ]
+        assert subjects == (["authz-control"] if watching else [])
+        for pod in layout.pods():
+            tokens = [volume["name"] for volume in pod.spec["volumes"] if "serviceAccountToken" in str(volume)]
+            assert tokens == (["kubernetes"] if watching and pod.labels["app.kubernetes.io/name"] == "authz-control" else [])
+    (role,) = render("istio, watching pods").of("ClusterRole")
+    assert role["rules"] == [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"]}]
 
 
 def test_mounts_are_folders_of_known_volumes(serving):
@@ -103,23 +150,31 @@ def test_mounts_are_folders_of_known_volumes(serving):
 
 
 def test_files_of_the_configuration_are_mounted(serving):
-    """Every file that the configuration and the arguments name lies in a mounted folder, under a name that is there."""
-    pod = serving.server()
-    container = pod.container("authz-server")
-    named = [text for text in [*_texts(serving.config()), *container["args"]] if text.startswith("/")]
-    assert len(named) >= 4
-    mounts = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
+    """Every file that the configuration names for the role, and the arguments, lies in a mounted folder, under a name that is there."""
     configs = {item["metadata"]["name"]: item["data"] for item in serving.of("ConfigMap")}
-    for text in named:
-        path = PurePosixPath(text)
-        if text in mounts:
-            continue
-        volume = pod.volume(mounts[str(path.parent)])
-        if "projected" in volume:
-            sources = [next(iter(source.values())) for source in volume["projected"]["sources"]]
-            assert path.name in {item["path"] for source in sources for item in source["items"]}
-        elif volume.get("configMap", {}).get("name") in configs:
-            assert path.name in configs[volume["configMap"]["name"]]
+    for pod, container in serving.served():
+        role = container["args"][1].removeprefix("--role=")
+        named = [text for text in [*_texts(_read_by(role, serving.config())), *container["args"]] if text.startswith("/")]
+        assert len(named) >= 5
+        mounts = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
+        for text in named:
+            path = PurePosixPath(text)
+            if text in mounts:
+                continue
+            volume = pod.volume(mounts[str(path.parent)])
+            if "projected" in volume:
+                sources = [next(iter(source.values())) for source in volume["projected"]["sources"]]
+                assert path.name in {item["path"] for source in sources for item in source["items"]}
+            elif volume.get("configMap", {}).get("name") in configs:
+                assert path.name in configs[volume["configMap"]["name"]]
+
+
+def _read_by(role, config):
+    """The settings whose files a role reads."""
+    if role != "data":
+        return config
+    secrets = {name: file for name, file in config["secrets"].items() if name not in {"record_key", "signing_keys"}}
+    return {name: part for name, part in config.items() if name != "control"} | {"secrets": secrets}
 
 
 def _texts(node):

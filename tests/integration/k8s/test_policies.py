@@ -9,14 +9,15 @@ from authz_server.policy.compiler import compile_policy
 from authz_server.signals import Measurement
 from authz_server.state.memory import MemoryStore
 
-FOLDERS = {"base": "base/policies", "overlays/istio": "base/policies", "overlays/sidecar": "overlays/sidecar/policies"}
+SIDECAR = "overlays/sidecar/control-plane/policies"
+"""One folder for the workloads and what signs for them."""
 KEYED = KeyedHash(bytes(32))
 NOW = 1_800_000_000
 
 
 def test_policies_are_the_shipped_folder(serving, k8s):
     """The ConfigMap holds every file of the policy folder, byte for byte."""
-    folder = k8s / FOLDERS[serving.name]
+    folder = k8s / (SIDECAR if serving.name.startswith("overlays/sidecar") else "base/policies")
     shipped = {path.name: path.read_text(encoding="utf-8") for path in folder.iterdir()}
     assert shipped
     assert serving.get("ConfigMap", "authz-policies")["data"] == shipped

@@ -5,7 +5,7 @@ from typing import Any
 
 import kubernetes_validate
 import pytest
-from cloudcoil.models.istio import networking, security
+from cloudcoil.models.istio import networking, security, telemetry
 
 OLDEST = "1.30"
 """`preStop.sleep`, which the manifests use, is on from here."""
@@ -14,6 +14,7 @@ ISTIO = {
     ("security.istio.io/v1", "AuthorizationPolicy"): security.v1.AuthorizationPolicy,
     ("security.istio.io/v1", "PeerAuthentication"): security.v1.PeerAuthentication,
     ("networking.istio.io/v1", "DestinationRule"): networking.v1.DestinationRule,
+    ("telemetry.istio.io/v1", "Telemetry"): telemetry.v1.Telemetry,
     ("networking.istio.io/v1alpha3", "EnvoyFilter"): networking.v1alpha3.EnvoyFilter,
 }
 

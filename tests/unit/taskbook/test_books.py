@@ -25,11 +25,22 @@ def server():
         yield found
 
 
+OPEN = []
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    yield
+    while OPEN:
+        OPEN.pop().close()
+
+
 def shared(server, keyed=KEYED):
     store = RedisStore(
         server.url, keyed, clock_ms=lambda: int(time.time() * 1000), monotonic=time.monotonic, jitter=random.random,
         budget_ms=2000,
     )  # fmt: skip
+    OPEN.append(store)
     private, public = derived_keys(keyed)
     tag = lambda entity: keyed.hex((entity.type, *entity.parts), 16)  # noqa: E731 - as `Keys` names it
     return SharedTaskBook(store, Signer(private, keyed), Opener([public], keyed), tag)

@@ -215,3 +215,25 @@ def test_the_sweeper_ends_the_task_of_a_job_that_has_ended(it):
     assert sweeper.sweep() == 1
     assert work.book.find(first.id, it.now).ended_reason == "workload_gone"
     assert work.book.find(second.id, it.now).is_open
+
+
+def test_a_pod_that_ends_right_behind_the_list(it):
+    """Ran when the list was asked for."""
+    it.list("list")
+    it.step(0.5, recorded("job").rpartition(b'{"type":"BOOKMARK')[0], "job_end", 13, "bookmark", 2)
+    it.step(13, "bookmark", 2)
+    assert it.gone(A, since=NOW) == [True]
+    assert it.gone(A, since=NOW + 0.1) == [False]
+
+
+def test_the_last_that_was_heard_of_a_pod_is_the_last_event(it):
+    """Also of another pod, for events come in order."""
+    it.begin()
+    it.step("job", 5, "others", *WENT)
+    it.advance(100)
+    it.step(3, "expired")
+    it.list("empty")
+    it.step(13, "bookmark", 2)
+    it.step(13, "bookmark", 2)
+    assert it.gone(A, since=NOW + 20) == [True]
+    assert it.gone(A, since=NOW + 20.1) == [False]

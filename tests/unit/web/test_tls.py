@@ -1,5 +1,6 @@
 """Mutual TLS at the web's door, with files that change while it serves."""
 
+import socket
 import ssl
 import time
 
@@ -46,7 +47,7 @@ class Files:
     def verifier(self):
         return SvidVerifier([parse_bundle("test.example", self.trusted.bundle_pem)])
 
-    def client(self, listener, authority=None, roots=None, svid=True, **more):
+    def client(self, listener, authority=None, roots=None, *, svid=True, **more):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.load_verify_locations(cadata=(roots or self.authority).bundle_pem.decode())
         for name, value in more.items():
@@ -78,7 +79,7 @@ def test_the_certificate_names_the_caller(files, listener):
 
 
 def test_nobody_comes_in_without_a_certificate_of_the_authority(files, listener):
-    """Not without one, not with a foreign one, not in plaintext, and not with TLS 1.1."""
+    """Not without one, not with a foreign one, and not in plaintext; TLS 1.2 will do."""
     with files.client(listener, svid=False) as http, pytest.raises(REFUSED):
         http.get("/")
     with files.client(listener, Authority("test.example", time.time())) as http, pytest.raises(REFUSED):
@@ -90,11 +91,16 @@ def test_nobody_comes_in_without_a_certificate_of_the_authority(files, listener)
     assert listener.counts.calls == 1
 
 
-def test_a_handshake_that_does_not_end_is_broken_off(files, listener, monkeypatch):
-    import socket  # noqa: PLC0415 - only here
-
-    with socket.create_connection(("127.0.0.1", int(listener.address.rpartition(":")[2]))), files.client(listener) as http:
-        assert http.get("/").status_code == 200
+def test_handshakes_that_do_not_end_keep_nobody_out(files):
+    """They hold places as well, and have to go for others."""
+    with running(WebListener(Door("127.0.0.1:0", tls=files.tls), Echo(), connections=4)) as listener:
+        port = int(listener.address.rpartition(":")[2])
+        silent = [socket.create_connection(("127.0.0.1", port)) for _ in range(16)]
+        with files.client(listener) as http:
+            assert http.get("/").status_code == 200
+        for raw in silent:
+            raw.close()
+    assert listener.evicted >= 12
 
 
 def test_an_identity_that_does_not_hold_any_more_is_invalid_at_the_next_request(files, listener):
@@ -137,7 +143,9 @@ def test_files_that_do_not_fit_together_are_not_used(files, listener, caplog):
     assert listener.certificates.error == ""
 
 
-@pytest.mark.parametrize(("name", "content"), [("server.pem", None), ("server.key", b"x"), ("ca.pem", b"x" * (2 << 20))])
+@pytest.mark.parametrize(
+    ("name", "content"), [("server.pem", None), ("server.key", b"x"), ("ca.pem", b"x" * (2 << 20))]
+)
 def test_files_that_cannot_be_used_refuse_the_start(files, name, content):
     path = files.directory / name
     path.unlink()

@@ -115,9 +115,7 @@ class World:
                 AUDIENCE,
                 self.clock,
             ),
-            authzen=AuthzenPorts(
-                Evaluator(self.engine).evaluate, OPERATORS.find, lambda caller: caller.id == GATEWAY
-            ),
+            authzen=AuthzenPorts(Evaluator(self.engine).evaluate, OPERATORS.find, lambda caller: caller.id == GATEWAY),
             access=AccessPorts(BASE, KEYED, self.approvals, approver, OPERATORS.find, self.clock),
             approving=ApprovingPorts(self.approvals, OPERATORS.find),
             origin=BASE,

@@ -1,0 +1,142 @@
+"""Both roles as the manifests run them, with the files that their pods mount and a real store: who contains, and who cannot."""
+
+import json
+import subprocess
+import time
+
+import grpc
+import pytest
+from envoy.service.auth.v3.external_auth_pb2 import CheckResponse
+from redis import Redis
+
+from authz_server.demo.pki import Authority
+from authz_server.listeners.base import CHECK_METHOD
+from tests.check_request import check_request
+from tests.envoy_site import await_value
+from tests.integration.k8s.kubelet import Node, run
+from tests.integration.k8s.layouts import SCRIPTS, render
+from tests.integration.k8s.store_pod import run_store
+from tests.listening import short_directory
+
+pytestmark = pytest.mark.server
+
+API = "spiffe://cluster.local/ns/shop/sa/api"
+READER = "spiffe://cluster.local/ns/agents/sa/reader"
+TRAPPED = "spiffe://cluster.local/ns/agents/sa/trapped"
+SOC = "spiffe://cluster.local/ns/soc/sa/alice"
+LEAD = "spiffe://cluster.local/ns/soc-leads/sa/bob"
+POLICY = """\
+version: 1
+rules:
+  - {name: trap, match: {action: vault.read}, when: signals.calls > 0, then: quarantine, contain: {principal: 1h}}
+"""
+"""Beside the shipped policy: a rule that contains."""
+
+
+class Site:
+    """Both roles of one layout, a proxy and operators."""
+
+    def __init__(self, layout, node, authority):
+        self.node = node
+        self._authority = authority
+        self.served = {served.role: served for served in layout.served()}
+        self.layout = layout
+        self.data = self.control = None
+
+    def check(self, principal, method="GET", path="/v1/customers"):
+        """The HTTP status that the proxy of the API is told for a step of a caller."""
+        svid = self._authority.issue(API)
+        credentials = grpc.ssl_channel_credentials(self._authority.bundle_pem, svid.key_pem, svid.chain_pem)
+        asked = check_request(method, path, principal=principal, destination_principal=API, stream_id=str(time.monotonic_ns()))
+        with grpc.secure_channel(self.data.address(9001), credentials, _NAMED) as channel:
+            answer = CheckResponse.FromString(channel.unary_unary(CHECK_METHOD)(asked, timeout=10))
+        return answer.denied_response.status.code if answer.status.code else 200
+
+    def operate(self, name, *words):
+        """Run a command of an operator: over mutual TLS with the SVID of a name, or `local` through the socket."""
+        target = ["--control", f"unix:{self.control.root}/run/authz-control/control.sock"]
+        if name != "local":
+            files = self._authority.issue(name).write(self.node.folder, "operator")
+            (self.node.folder / "ca.pem").write_bytes(self._authority.bundle_pem)
+            target = ["--control", self.control.address(9003), "--server-name", "authz-control.authz-system"]
+            target += ["--cert", *files[:1], "--key", *files[1:], "--ca", self.node.folder / "ca.pem"]
+        command = [SCRIPTS / "authz-server", *words, *target]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    def contained(self):
+        """Principals that the control role lists."""
+        return [item["entity"]["parts"][-1] for item in json.loads(self.operate("local", "contained", "--json").stdout)]
+
+
+_NAMED = [("grpc.ssl_target_name_override", "authz-server.authz-system")]
+
+
+@pytest.fixture
+def node(cluster, tmp_path):
+    acl = cluster.files("secret", "authz-valkey-acl")["users.acl"]
+    # Who reads what was denied; the shipped users may not.
+    cluster.put("secret", "authz-valkey-acl", {"users.acl": acl + b"user onlooker on nopass -@all +acl|log\n"})
+    with short_directory() as folder, run_store(cluster, tmp_path) as port:
+        yield Node(cluster, folder, port)
+
+
+@pytest.fixture
+def site(node):
+    """Both roles of k8s/base, ready."""
+    authority = Authority("cluster.local", time.time())
+    for account in ("authz-server", "authz-control"):
+        svid = authority.issue(f"spiffe://cluster.local/ns/authz-system/sa/{account}", dns=[f"{account}.authz-system"])
+        name = {"authz-server": "authz-svid"}.get(account, "authz-control-svid")
+        node.cluster.put("secret", name, {"tls.crt": svid.chain_pem, "tls.key": svid.key_pem})
+    node.cluster.put("configmap", "authz-trust", {"bundle.pem": authority.bundle_pem})
+    site = Site(render("base"), node, authority)
+    with (
+        run(site.layout, site.served["control"], node, POLICY) as site.control,
+        run(site.layout, site.served["data"], node, POLICY) as site.data,
+    ):
+        yield site
+
+
+def test_operators_contain_and_release_over_the_control_role(site):
+    """What the one role signs the other one enforces; operators have the rights of their group and no other."""
+    assert site.check(READER) == 200
+    assert site.operate(SOC, "contain", READER, "--for", "1h", "--reason", "INC-1").returncode == 0
+    await_value(lambda: site.check(READER) == 403)
+    assert site.contained() == [READER]
+    refused = site.operate(SOC, "release", READER, "--reason", "over")
+    assert (refused.returncode, "permission_denied" in refused.stderr) == (1, True)
+    stranger = site.operate(READER, "release", READER, "--reason", "over")
+    assert (stranger.returncode, "permission_denied" in stranger.stderr) == (1, True)
+    assert site.check(READER) == 403
+    assert site.operate(LEAD, "release", READER, "--reason", "over").returncode == 0
+    await_value(lambda: site.check(READER) == 200)
+
+
+def test_a_rule_of_the_data_role_contains_by_way_of_the_control_role(site):
+    """The replica enforces it at once and asks; the control role admits it and signs."""
+    assert site.check(TRAPPED) == 200
+    assert site.check(TRAPPED, path="/v1/secret/db") == 403
+    assert site.check(TRAPPED) == 403
+    await_value(lambda: site.contained() == [TRAPPED])
+    assert site.check(READER) == 200
+
+
+def test_containments_hold_without_the_control_role(site):
+    """What was signed is enforced while nobody signs, after a restart of the deciding replica too."""
+    assert site.operate("local", "contain", READER, "--for", "1h", "--reason", "INC-1").returncode == 0
+    await_value(lambda: site.check(READER) == 403)
+    site.control.process.kill()
+    with run(site.layout, site.served["data"], site.node, name="again") as site.data:
+        assert site.check(READER) == 403
+        assert site.check(TRAPPED) == 200
+
+
+def test_nobody_asked_for_more_than_its_line_gives(site):
+    """Deciding, containing, asking and upkeep, and the store has denied neither role anything."""
+    assert site.check(TRAPPED, path="/v1/secret/db") == 403
+    site.operate("local", "contain", READER, "--for", "1h", "--reason", "INC-1")
+    await_value(lambda: sorted(site.contained()) == [READER, TRAPPED])
+    site.operate("local", "release", READER, "--reason", "over")
+    await_value(lambda: site.check(READER) == 200)
+    with Redis("127.0.0.1", site.node.store_port, username="onlooker", password="x") as onlooker:
+        assert onlooker.execute_command("ACL", "LOG") == []

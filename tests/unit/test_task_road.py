@@ -1,0 +1,141 @@
+"""Tasks, approvals and minted credentials of each role, on a real Valkey."""
+
+import time
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+from authz_server import assembly
+from authz_server.config import load_config
+from authz_server.containment_road import ContainmentRoad
+from authz_server.control.operators import build_operators
+from authz_server.model import Entity, Invalid
+from authz_server.state.containment import ContainedSet
+from authz_server.task_road import TaskRoad
+from authz_server.taskbook.opening import OpenTask
+from tests.servers import valkey
+from tests.steps import KEYED, policy, principal, request
+from tests.unit.taskbook.world import AGENT, ASKED, HELPER, ORCHESTRATOR, POLICY
+
+
+@pytest.fixture(scope="module")
+def server():
+    with valkey() as found:
+        yield found
+
+
+@pytest.fixture
+def make(server, tmp_path):
+    private = Ed25519PrivateKey.generate()
+    (tmp_path / "key").write_bytes(private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    public = private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    (tmp_path / "pub").write_bytes(public)
+    (tmp_path / "hash").write_bytes(b"k" * 32)
+    with server.client() as client:
+        client.flushall()
+    made = []
+
+    def make(role="all", state=server.url):
+        made.append(Replica(role, state, tmp_path))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.store.close()
+
+
+class Replica:
+    def __init__(self, role, state, keys):
+        secrets = f"{{hash_key: {keys}/hash, record_key: {keys}/key, record_public_keys: [{keys}/pub]}}"
+        operators = "{analysts: {members: ['spiffe://corp.example/ns/people/**'], may: [approve]}}"
+        text = f"role: {role}\nstate: '{state}'\nsecrets: {secrets}\ntasks: {{audience: corp.example}}\noperators: {operators}\n"
+        config = load_config("c.yaml", text.encode(), {"state_budget": "2s"})
+        self.contained = ContainedSet(wall=assembly.clock, steady=time.monotonic)
+        self.store = assembly.build_store(config, KEYED)
+        self.log = []
+        self.road = ContainmentRoad(
+            config, KEYED, self.store, self.contained, released=lambda _: None, log=self.log.append
+        )
+        self.tasks = TaskRoad(
+            config,
+            KEYED,
+            self.store,
+            self.road,
+            policy=lambda: policy(POLICY),
+            operators=build_operators(config.operators),
+            log=self.log.append,
+        )
+
+    def shown(self, token, who=AGENT):
+        found = request(headers={"txn-token": token})
+        return self.tasks.source.task_of(found, principal(who), assembly.clock())
+
+    def poll(self):
+        self.road.poll()
+        self.tasks._keys_at = self.tasks._told_at = self.tasks._swept_at = 0.0
+        self.tasks.poll()
+
+
+def test_a_token_of_the_control_role_holds_in_the_data_role(make):
+    control, data = make("control"), make("data")
+    issued = control.tasks.desk.open(ORCHESTRATOR, ASKED)
+    assert data.shown(issued.token) == Invalid("token_unknown_key")
+    control.poll()
+    data.poll()
+    assert data.shown(issued.token).id == issued.task.id
+    assert (data.tasks.desk, data.tasks.minter, data.tasks.services) == (None, None, [])
+    assert [service.name for service in control.tasks.services] == ["authz.v1.Approvals", "authz.v1.Tasks"]
+
+
+def test_the_end_of_a_task_reaches_every_replica(make):
+    """As a record of its own kind, so that it is not taken for a misdeed."""
+    control, data = make("control"), make("data")
+    for each in (control, data):
+        each.poll()
+    issued = control.tasks.desk.open(ORCHESTRATOR, ASKED)
+    control.tasks.desk.end(AGENT, issued.task.id, "done")
+    data.poll()
+    held = data.contained.find((Entity("task", (issued.task.id,)),), assembly.clock())
+    assert held.rule == "task_ended"
+    assert data.road.feed.refused == {}
+
+
+def test_who_works_is_not_idle_wherever_it_works(make):
+    control, data = make("control"), make("data")
+    issued = control.tasks.desk.open(ORCHESTRATOR, ASKED)
+    control.poll()
+    data.poll()
+    data.shown(issued.token)
+    data.poll()
+    (seen,) = control.tasks._book.seen([issued.task.id])
+    assert abs(seen - assembly.clock()) < 10
+
+
+def test_a_contained_agent_gets_no_task(make):
+    one = make()
+    one.poll()
+    desk = one.road.build_desk(load_config("c.yaml", b"", {}), one.contained, one.log.append)
+    desk.contain("local", frozenset({"contain"}), Entity("principal", (HELPER,)), 60, "x")
+    with pytest.raises(Exception, match="not permitted"):
+        one.tasks.desk.open(ORCHESTRATOR, OpenTask("report", HELPER))
+
+
+def test_a_task_that_is_contained_ends(make):
+    one = make()
+    one.poll()
+    issued = one.tasks.desk.open(ORCHESTRATOR, ASKED)
+    desk = one.road.build_desk(load_config("c.yaml", b"", {}), one.contained, one.log.append)
+    desk.contain("local", frozenset({"contain"}), Entity("task", (issued.task.id,)), 60, "x")
+    one.poll()
+    assert one.tasks.desk.find(AGENT, issued.task.id).ended_reason == "contained"
+
+
+def test_in_one_process_everything_works_without_a_store(make):
+    one = make("all", "memory")
+    one.poll()
+    issued = one.tasks.desk.open(ORCHESTRATOR, ASKED)
+    assert one.shown(issued.token).id == issued.task.id
+    one.tasks.desk.end(ORCHESTRATOR, issued.task.id, "done")
+    assert one.shown(issued.token) == Invalid("task_ended")
+    assert one.tasks.minter is not None
