@@ -15,16 +15,16 @@ from authz_server.contain import containment_entities
 from authz_server.model import Absent, Invalid, Principal, Request, Task
 from authz_server.policy.aftermath import additions, after_answer, expected, given_back
 from authz_server.policy.callers import contained_by
-from authz_server.policy.catalogue import UNCLASSIFIED_CODES
-from authz_server.policy.document import read_document
 from authz_server.policy.envelopes import Envelope
 from authz_server.policy.evaluate import Findings
+from authz_server.policy.facts import FAULT
 from authz_server.policy.reporters import REPORTERS
 from authz_server.policy.ruletable import Candidates
 from authz_server.policy.selector import key_of
 from authz_server.policy.snapshot import Snapshot
 from authz_server.policy.step import Step
 from authz_server.readings import take_readings
+from authz_server.refusals import refusal_of
 from authz_server.signals import Hit, Readings
 from authz_server.verdict import Decision, Injected, Reason, Verdict
 
@@ -98,12 +98,12 @@ def begin(
         return Decided(refuse_contained(step.principal, "declared"))
     refused = None
     if classified.refused or task is not None or step.action.body:
-        refused = _refusal(snapshot, step, classified.refused, task)
+        refused = refusal_of(snapshot, step, classified.refused, task)
     candidates = snapshot.rules.candidates(key_of(step))
     if refused is not None:
         # It counts like any refused step: probing is not to be for nothing.
         pending = Pending(snapshot, step, candidates, candidates.early.fixed, candidates.hits(step))
-        return _teach(pending, refused, ())
+        return _refused(pending, refused)
     early = candidates.early.evaluate(step)
     if candidates.envelopes and circumstances.admits is not None:
         for envelope in candidates.envelopes:
@@ -114,6 +114,18 @@ def begin(
     if candidates.later.rules:
         return pending
     return _teach(pending, _finish(pending, combine(step, candidates, (early,))), (early,))
+
+
+def _refused(pending: Pending, refused: Verdict) -> Decided:
+    """Refuse a step before its rules; who shows another's token may be contained by a rule that says so of `task.fault`."""
+    step, candidates = pending.step, pending.candidates
+    if step.task_fault:
+        found = candidates.early.evaluate(step).enforced
+        told = Findings(tuple([each for each in found if FAULT in each.rule.entry.when and not each.error]), ())
+        verdict = combine(step, candidates, (told,))
+        if verdict.decision is Decision.QUARANTINE:
+            return _teach(pending, verdict, (told,))
+    return _teach(pending, refused, ())
 
 
 def _enveloped(pending: Pending, envelope: Envelope) -> Decided:
@@ -157,35 +169,6 @@ def withdrawn(pending: Pending, readings: Readings) -> tuple[Hit, ...]:
     if readings.degraded or readings.repeated:
         return ()
     return given_back(pending.hits, readings.values)
-
-
-def _refusal(snapshot: Snapshot, step: Step, refused: str, task: Task | Invalid | None) -> Verdict | None:
-    """Why no rule is asked: the catalogue, the task or the body. A task that does not hold is none of the step's."""
-    if refused:
-        step.task = None
-        reason = Reason.NO_MATCH if refused in UNCLASSIFIED_CODES else Reason.DECODE_ERROR
-        return _refuse(step, reason, refused)
-    if task is not None:
-        fault = task.reason if isinstance(task, Invalid) else snapshot.tasks.fault_of(task, step.principal, step.now)
-        if fault:
-            step.task = None
-            return _refuse(step, Reason.TASK_MISMATCH, fault)
-        step.covers = snapshot.tasks.covers(step)
-    if step.action.body:
-        fault = read_document(step)
-        if fault:
-            return _refuse(step, Reason.DECODE_ERROR, fault)
-    return None
-
-
-def _refuse(step: Step, reason: Reason, detail: str) -> Verdict:
-    return Verdict(
-        Decision.DENY,
-        reason,
-        detail=detail,
-        action=step.action.name,
-        principal=step.principal.id if step.principal else "",
-    )
 
 
 def _finish(pending: Pending, verdict: Verdict) -> Verdict:

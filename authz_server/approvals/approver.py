@@ -88,7 +88,10 @@ class Approver:
             if decided.verdict.decision is Decision.CHALLENGE:  # others have to agree, too
                 self._ask(name, challenged, now)
             return None, name
-        return (decided, name) if self._spend(grant, mark) else (None, name)
+        if self._spend(grant, mark):
+            return decided, name
+        self._ask(name, challenged, now)  # used up: somebody may grant it once more
+        return None, name
 
     def flush(self) -> None:
         """Send what waits to be asked; what fails is tried again the next time."""

@@ -129,7 +129,8 @@ class Judge:
             if entity.type == OPEN_TASK:
                 is_open = True
             else:
-                contained.add(Containment(entity, batch.now + FLAG_MEMORY_S, "stored"))
+                rule = TASK_ENDED if entity.type == "task" else "stored"
+                contained.add(Containment(entity, batch.now + FLAG_MEMORY_S, rule))
         # A step of the same batch may have contained the caller a moment ago.
         held = self._held(each.asked.measurement.flags, batch.now, step.principal)
         if held is not None:

@@ -64,6 +64,8 @@ def _size(step: Step) -> int:
 
 WITHIN_BUDGET: Final = "task.within_budget"
 """The one fact, besides the signals, that is known only after the round trip."""
+FAULT: Final = "task.fault"
+"""The one fact of steps that are refused before their rules."""
 
 FACTS: Final[Mapping[str, tuple[str, Reader]]] = {
     "principal.id": ("string", _principal("id")),
@@ -105,6 +107,7 @@ FACTS: Final[Mapping[str, tuple[str, Reader]]] = {
     "task.depth": ("int", _task("depth", 0)),
     "task.expires": ("int", _task("expires", 0)),
     "task.covers": ("bool", lambda step: step.covers),
+    FAULT: ("string", lambda step: step.task_fault),
     WITHIN_BUDGET: ("bool", lambda step: step.within_budget),
     "lineage": ("string", lineage_of),
     "context": ("map<string,string>", lambda step: _map(step.request.context)),

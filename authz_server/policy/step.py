@@ -33,6 +33,7 @@ class Step:
         readings: signals by name, filled after the round trip to the store.
         task: the declared work, or None.
         covers: whether the task's template covers this step.
+        task_fault: why the task whose token was shown does not hold; `""` for one that does, and without one.
         within_budget: whether the task has enough left for it; known after the round trip.
         entities: whom the words of signals mean, filled when first asked for.
         members: what the signals of several words remember of the step, filled when first made.
@@ -59,6 +60,7 @@ class Step:
         "rpc",
         "service",
         "task",
+        "task_fault",
         "unlearned",
         "within_budget",
     )
@@ -78,6 +80,7 @@ class Step:
         self.rpc: Rpc | None = None
         self.task: Task | None = None
         self.covers = False
+        self.task_fault = ""
         self.within_budget = False
         self.entities: dict[str, Entity | None] = {}
         self.members: dict[tuple[Reader, ...], str] = {}

@@ -18,7 +18,7 @@ from authz_server.web.answers import Answer, WebError, internal, oauth_error, pr
 from authz_server.web.approving import Approving, ApprovingPorts
 from authz_server.web.asking import Asked, read_request
 from authz_server.web.authzen import Authzen, AuthzenPorts
-from authz_server.web.guard import Guard, response_of
+from authz_server.web.guard import Guard, Share, response_of
 from authz_server.web.metadata import Metadata, MetadataPorts
 from authz_server.web.oauth import OAuthPorts, TokenService
 
@@ -56,6 +56,7 @@ def build_app(ports: WebPorts) -> ASGIApp:
         found += _approving(Approving(ports.approving))
     app = Starlette(routes=found, exception_handlers={HTTPException: _missed})
     app.router.redirect_slashes = False
+    app.state.share = Share()
     return Guard(app, ports.origin)
 
 
@@ -105,7 +106,9 @@ def _route(method: str, path: str, handler: Handler, shape: Callable[[WebError],
     async def serve(request: Request) -> Response:
         try:
             asked = await read_request(request)
-            answer = await asyncio.to_thread(handler, asked)
+            share: Share = request.app.state.share
+            with share.of(asked.caller):
+                answer = await asyncio.to_thread(handler, asked)
         except WebError as error:
             answer = shape(error)
         except ClientDisconnect:

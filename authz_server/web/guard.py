@@ -5,13 +5,15 @@ here is for pages of other sites.
 """
 
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from authz_server.model import Caller
 from authz_server.web.answers import Answer, WebError, problem
-from authz_server.web.asking import caller_of
 
 MAX_HEADERS: Final = 96
 """Lines; a browser sends some twenty, and a mesh adds a dozen."""
@@ -20,7 +22,7 @@ MAX_HEADER_BYTES: Final = 64 * 1024
 MAX_TARGET: Final = 2048
 """Bytes of path and query; the longest path here has 80."""
 MAX_OF_ONE: Final = 16
-"""Requests of one caller that are under way; eight are answered at once."""
+"""Requests of one caller that wait to be answered; eight are answered at once."""
 
 
 class Guard:
@@ -34,7 +36,6 @@ class Guard:
     def __init__(self, app: ASGIApp, origin: str = "") -> None:
         self._app = app
         self._origin = origin.encode()
-        self._under_way: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request (ASGI 3.0)."""
@@ -44,19 +45,7 @@ class Guard:
         if error is not None:
             await response_of(problem(error))(scope, receive, send)
             return
-        who = caller_of(scope.get("state", {})).id
-        if self._under_way[who] >= MAX_OF_ONE:
-            text = "this caller has too many requests under way; wait for some of them"
-            late = WebError(429, "too_many_requests", text, headers={"retry-after": "1"})
-            await response_of(problem(late))(scope, receive, send)
-            return
-        self._under_way[who] += 1
-        try:
-            await self._app(scope, receive, send)
-        finally:
-            self._under_way[who] -= 1
-            if not self._under_way[who]:
-                del self._under_way[who]
+        await self._app(scope, receive, send)
 
     def _fault(self, scope: Scope) -> WebError | None:
         lines: list[tuple[bytes, bytes]] = scope["headers"]
@@ -79,6 +68,35 @@ class Guard:
         if foreign or headers.get(b"sec-fetch-site") in {b"cross-site", b"same-site"}:
             return WebError(403, "origin_refused", "pages of other sites do not ask here", headers=_CLOSE)
         return None
+
+
+class Share:
+    """How many requests of each caller are being answered. Used by one thread.
+
+    They count when they are all there: a slow one takes nobody's share.
+    """
+
+    def __init__(self) -> None:
+        self._under_way: Counter[str] = Counter()
+
+    @contextmanager
+    def of(self, caller: Caller) -> Iterator[None]:
+        """Answer one request.
+
+        Raises:
+            WebError: 429 `too_many_requests`.
+        """
+        who = caller.id
+        if self._under_way[who] >= MAX_OF_ONE:
+            text = "this caller has too many requests under way; wait for some of them"
+            raise WebError(429, "too_many_requests", text, headers={"retry-after": "1"})
+        self._under_way[who] += 1
+        try:
+            yield
+        finally:
+            self._under_way[who] -= 1
+            if not self._under_way[who]:
+                del self._under_way[who]
 
 
 def response_of(answer: Answer) -> Response:

@@ -86,7 +86,10 @@ class WebProtocol(H11Protocol):
 
     def shutdown(self) -> None:
         """The server stops."""
-        super().shutdown()
+        try:
+            super().shutdown()
+        except h11.LocalProtocolError:  # in the middle of something that is no HTTP
+            self.transport.abort()
         self._arm(RESPONSE_S)
 
     def send_400_response(self, msg: str) -> None:

@@ -112,8 +112,9 @@ class WebListener:
         doorkeeper.places = self._places
         server = _Uvicorn(self._serve, self._places, self.certificates)
         self._server = server
-        self._threads = [start_thread(f"web-{self._address}", lambda: server.run([doorkeeper]))]
-        if not server.up.wait(START_S):
+        self._threads = [start_thread(f"web-{self._address}", lambda: server.live(doorkeeper))]
+        if not server.up.wait(START_S) or not server.started:
+            self.stop(0.0)
             raise ConfigError([Fault(self._address, 0, "web.listen", "the server does not come up")])
 
     def set_serving(self, serving: bool) -> None:  # noqa: FBT001 - the one thing that it says
@@ -214,6 +215,16 @@ class _Uvicorn(uvicorn.Server):
         self.up = Event()
         self._places = places
         self._certificates = certificates
+
+    def live(self, doorkeeper: Doorkeeper) -> None:
+        """Serve until it is asked to end; the thread's whole life."""
+        try:
+            self.run([doorkeeper])
+        except Exception as error:  # noqa: BLE001 - a thread has nobody to raise to
+            LOG.error("the web's server ended: cause=%s", type(error).__name__)  # noqa: TRY400 - no traceback of theirs
+        finally:
+            doorkeeper.close()
+            self.up.set()
 
     def end(self, grace_s: float) -> None:
         """Ask it to end; called by another thread."""

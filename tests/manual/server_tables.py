@@ -7,9 +7,11 @@ from envoy.service.auth.v3.external_auth_pb2 import CheckResponse
 
 from authz_server import record, verdict
 from authz_server.control.outcomes import CODES
+from authz_server.engine.standing import Standing
 from authz_server.engine.tally import Sort
 from authz_server.envoy.encode import Encoder
 from authz_server.model import Caller, CallerKind, Containment, Credential, Entity
+from authz_server.state_metrics import StateSeen
 from authz_server.telemetry import Observed, PolicyState, Telemetry
 from authz_server.verdict import Decision, Demand, Effect, Excepted, Match, Reading, Reason, Verdict
 from tests.manual.markdown import ROOT
@@ -36,6 +38,7 @@ FULL = Verdict(
     demands=(Demand("r", ("group:soc",)),),
     excepted=(Excepted("r", "e"),),
     task="t",
+    approval="0" * 32,
 )
 """A verdict in which everything is there."""
 _AS_MATCHED = {f"would_have[].{name}" for name in ("rule", "effect", "error")}
@@ -88,7 +91,10 @@ def _reasons():
 
 def _metrics():
     policy = PolicyState("d", "enforce", 1.0, 1.0, failing=False, stale=False, held_back=("team",))
-    seen = Observed(((Sort("allow", "ok", shadow=False), 1),), policy, 0, 0, 0, draining=False)
+    standing = Standing(synced=True, outage=False, owed=0, dropped=0, unstored=0, skew_ms=0, skewed=False)
+    state = StateSeen(standing, 0, errors={"oom": 1}, refused={"forged": 1})
+    sort = Sort("allow", "ok", shadow=False)
+    seen = Observed(((sort, 1),), policy, 0, 0, 0, draining=False, outcomes={"learned": 1}, state=state)
     rows = []
     for metric in Telemetry(lambda: seen).collect():
         counter = metric.type == "counter"

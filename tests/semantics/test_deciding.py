@@ -202,3 +202,16 @@ def test_11_an_error_in_the_condition_of_a_mark_sets_it():
     world.step()
     assert world.step("/docs").rule == "r"
     assert names(world.event.verdict.matched) == {"agents", "r"}
+
+
+def test_09_who_shows_the_token_of_another_may_be_contained_for_it():
+    """And for nothing else that such a step is refused for: an exception or an allow rule does not undo the refusal."""
+    stolen = rule(
+        "when: 'task.fault == \"task_bound_to_another\"', then: quarantine, contain: {instance: 15m}, alert: critical"
+    )
+    world = World(BASE + stolen)
+    verdict = world.step(task=Invalid("task_bound_to_another"))
+    assert (verdict.decision, verdict.rule, verdict.alert) == (Decision.QUARANTINE, "r", "critical")
+    world = World(BASE + stolen)
+    assert world.step(task=Invalid("token_expired")).reason is Reason.TASK_MISMATCH
+    assert world.step().decision is Decision.ALLOW

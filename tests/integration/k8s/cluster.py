@@ -5,6 +5,7 @@ What they create is made by the real kubectl (`--dry-run=client`), so that its o
 
 import base64
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -14,7 +15,7 @@ from pathlib import Path
 import yaml
 
 from tests.integration.k8s.layouts import ROOT, SCRIPTS
-from tests.manual.markdown import blocks
+from tests.manual.markdown import read
 
 KINDS = ("secret", "configmap")
 _NAMESPACE = "authz-system"
@@ -67,5 +68,6 @@ class Cluster:
 
 def commands(start: str) -> str:
     """The example of the manual that has a line which begins so."""
-    (found,) = [text for text in blocks("kubernetes.md", "sh") if any(line.startswith(start) for line in text.splitlines())]
-    return found
+    found = re.findall(r"^ *```sh\n(.*?)^ *```", read("kubernetes.md"), re.MULTILINE | re.DOTALL)
+    (example,) = [text for text in found if any(line.startswith(start) for line in text.splitlines())]
+    return example

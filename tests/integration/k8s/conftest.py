@@ -147,18 +147,18 @@ def svids(tmp_path_factory):
 def bootstrap(sidecar, svids, tmp_path) -> Callable[..., Path]:
     """Writes the ConfigMap of Envoy's files with this test's paths and ports for the pod's; returns the bootstrap."""
 
-    def write(https: int = 8443, probes: int = 9003, application: int = 8080) -> Path:
-        return _written(sidecar, svids, tmp_path, (https, probes, application))
+    def write(https: int = 8443, probes: int = 9003, application: int = 8080, run: Path = tmp_path) -> Path:
+        return _written(sidecar, svids, tmp_path, (https, probes, application), run)
 
     return write
 
 
-def _written(sidecar, svids, folder, ports):
+def _written(sidecar, svids, folder, ports, run):
     swaps = {
         "/etc/envoy/": f"{folder}/",
         "/etc/spiffe/svid": str(svids),
         "/etc/spiffe/bundle": str(svids),
-        "/run/authz/": f"{folder}/",
+        "/run/authz/": f"{run}/",
         "0.0.0.0, port_value: 8443": f"127.0.0.1, port_value: {ports[0]}",
         "0.0.0.0, port_value: 9003": f"127.0.0.1, port_value: {ports[1]}",
         "port_value: 8080": f"port_value: {ports[2]}",

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import textwrap
 import time
 
 import grpc
@@ -13,10 +14,12 @@ from authz_server.demo.pki import Authority
 from authz_server.listeners.base import CHECK_METHOD
 from tests.check_request import check_request
 from tests.envoy_site import await_value
+from tests.integration.k8s.cluster import commands
 from tests.integration.k8s.kubelet import Node, run
 from tests.integration.k8s.layouts import SCRIPTS, render
 from tests.integration.k8s.store_pod import run_store
 from tests.listening import short_directory
+from tests.log_messages import entry, message, report
 
 pytestmark = pytest.mark.server
 
@@ -27,10 +30,15 @@ SOC = "spiffe://cluster.local/ns/soc/sa/alice"
 LEAD = "spiffe://cluster.local/ns/soc-leads/sa/bob"
 POLICY = """\
 version: 1
+signals:
+  refused: {count: outcomes, per: [principal, destination], window: 10m, when: "outcome.status == 404"}
 rules:
   - {name: trap, match: {action: vault.read}, when: signals.calls > 0, then: quarantine, contain: {principal: 1h}}
+  - {name: probes, match: {action: crm.customer.read}, when: signals.refused > 0, then: deny}
 """
-"""Beside the shipped policy: a rule that contains."""
+"""Beside the shipped policy: a rule that contains, and one that learns."""
+ADDED, CHANGED = "   openssl genpkey -algorithm ed25519 |", "   kubectl -n authz-system delete secret authz-record-key-next"
+"""Lines of the manual's first two steps."""
 
 
 class Site:
@@ -43,13 +51,23 @@ class Site:
         self.layout = layout
         self.data = self.control = None
 
-    def check(self, principal, method="GET", path="/v1/customers"):
-        """The HTTP status that the proxy of the API is told for a step of a caller."""
+    def channel(self, container, port):
+        """As the proxy of the API."""
         svid = self._authority.issue(API)
         credentials = grpc.ssl_channel_credentials(self._authority.bundle_pem, svid.key_pem, svid.chain_pem)
-        asked = check_request(method, path, principal=principal, destination_principal=API, stream_id=str(time.monotonic_ns()))
-        with grpc.secure_channel(self.data.address(9001), credentials, _NAMED) as channel:
-            answer = CheckResponse.FromString(channel.unary_unary(CHECK_METHOD)(asked, timeout=10))
+        name = "authz-control" if container is self.control else "authz-server"
+        named = [("grpc.ssl_target_name_override", f"{name}.authz-system")]
+        return grpc.secure_channel(container.address(port), credentials, named)
+
+    def ask(self, principal, path="/v1/customers"):
+        """What the proxy of the API is answered for a step of a caller."""
+        asked = check_request("GET", path, principal=principal, destination_principal=API, stream_id=str(time.monotonic_ns()))
+        with self.channel(self.data, 9001) as channel:
+            return CheckResponse.FromString(channel.unary_unary(CHECK_METHOD)(asked, timeout=10))
+
+    def check(self, principal, path="/v1/customers"):
+        """The HTTP status of that."""
+        answer = self.ask(principal, path)
         return answer.denied_response.status.code if answer.status.code else 200
 
     def operate(self, name, *words):
@@ -65,10 +83,7 @@ class Site:
 
     def contained(self):
         """Principals that the control role lists."""
-        return [item["entity"]["parts"][-1] for item in json.loads(self.operate("local", "contained", "--json").stdout)]
-
-
-_NAMED = [("grpc.ssl_target_name_override", "authz-server.authz-system")]
+        return [item["entity"]["parts"][0] for item in json.loads(self.operate("local", "contained", "--json").stdout)]
 
 
 @pytest.fixture
@@ -121,6 +136,40 @@ def test_a_rule_of_the_data_role_contains_by_way_of_the_control_role(site):
     assert site.check(READER) == 200
 
 
+def test_outcomes_reach_the_data_role_by_way_of_the_control_role(site):
+    """The proxy reports to what signs; what that learns the replica that decided reads in the store."""
+    answer = site.ask(READER, "/v1/customers/7")
+    fields = answer.dynamic_metadata.fields
+    told = entry(fields["decision_id"].string_value, fields["join"].string_value, status=404)
+    with site.channel(site.control, 9004) as channel:
+        report(channel, message(told))
+    await_value(lambda: site.check(READER, "/v1/customers/8") == 403)
+    assert site.check(TRAPPED, "/v1/customers/8") == 200
+
+
+def test_record_keys_are_changed_with_an_overlap(site):
+    """By the manual's commands: what either key signed is believed while both are, and no containment is lost."""
+    assert site.operate("local", "contain", READER, "--for", "1h", "--reason", "INC-1").returncode == 0
+    site.data.process.kill()
+    former = site.node.cluster.files("secret", "authz-record-key")
+    for number, step in enumerate((ADDED, CHANGED)):
+        site.node.cluster.run(textwrap.dedent(commands(step)))
+        site.control.process.kill()
+        with (
+            run(site.layout, site.served["control"], site.node, name=f"control-{number}") as site.control,
+            run(site.layout, site.served["data"], site.node, name=f"data-{number}") as site.data,
+        ):
+            assert site.contained() == [READER]
+            assert site.check(READER) == 403
+            if step == CHANGED:
+                assert site.node.cluster.files("secret", "authz-record-key") != former
+                assert site.operate("local", "contain", TRAPPED, "--for", "1h", "--reason", "INC-2").returncode == 0
+                await_value(lambda: site.check(TRAPPED) == 403)
+                assert site.operate("local", "release", READER, "--reason", "over").returncode == 0
+                await_value(lambda: site.check(READER) == 200)
+            assert "refused" not in site.data.log()
+
+
 def test_containments_hold_without_the_control_role(site):
     """What was signed is enforced while nobody signs, after a restart of the deciding replica too."""
     assert site.operate("local", "contain", READER, "--for", "1h", "--reason", "INC-1").returncode == 0
@@ -139,4 +188,5 @@ def test_nobody_asked_for_more_than_its_line_gives(site):
     site.operate("local", "release", READER, "--reason", "over")
     await_value(lambda: site.check(READER) == 200)
     with Redis("127.0.0.1", site.node.store_port, username="onlooker", password="x") as onlooker:
-        assert onlooker.execute_command("ACL", "LOG") == []
+        denied = [dict(zip(each[::2], each[1::2], strict=True)) for each in onlooker.execute_command("ACL", "LOG")]
+        assert not [each for each in denied if each[b"username"].startswith(b"authz-")]

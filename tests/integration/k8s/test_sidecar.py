@@ -1,8 +1,6 @@
 """The sidecar layout's Envoy, running for real."""
 
 import http.server
-import secrets
-import socket
 import ssl
 import subprocess
 import threading
@@ -11,20 +9,27 @@ import time
 import httpx
 import pytest
 
+from tests.envoy_site import await_value
+from tests.integration.k8s.cluster import commands
+from tests.integration.k8s.kubelet import Node, run
+from tests.integration.k8s.store_pod import run_store
+from tests.listening import short_directory
+from tests.servers import free_port
 
-def _free_ports(count):
-    taken = [socket.socket() for _ in range(count)]
-    for item in taken:
-        item.bind(("127.0.0.1", 0))
-    ports = [item.getsockname()[1] for item in taken]
-    for item in taken:
-        item.close()
-    return ports
+
+POLICY = """\
+version: 1
+signals:
+  lost: {count: outcomes, per: [principal, destination], window: 10m, when: "outcome.status == 404"}
+rules:
+  - {name: probes, match: {action: crm.customer.read}, when: signals.lost > 0, then: deny}
+"""
+"""Beside the shipped policy."""
 
 
 class _Application(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        self.send_response(200)
+        self.send_response(404 if self.path.endswith("missing") else 200)
         self.send_header("content-length", "2")
         self.end_headers()
         self.wfile.write(b"ok")
@@ -34,10 +39,22 @@ class _Application(http.server.BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def running(bootstrap, tmp_path, scripts):
-    """Envoy with the shipped bootstrap in front of an application; no server answers checks. Yields the port."""
-    ports = _free_ports(3)
-    path = bootstrap(*ports)
+def node(cluster, tmp_path, svids):
+    """Where both pods run: the secrets of the control plane, those that the workload's namespace copies of them, and the store."""
+    cluster.run(commands("copy()"))
+    cluster.put("configmap", "spiffe-bundle", {"bundle.pem": (svids / "bundle.pem").read_bytes()}, "crm")
+    cluster.put("configmap", "authz-trust", {"bundle.pem": (svids / "bundle.pem").read_bytes()})
+    files = {f"tls.{end}": (svids / f"tls.{end}").read_bytes() for end in ("crt", "key")}
+    cluster.put("secret", "authz-control-svid", files)
+    with short_directory() as folder, run_store(cluster, tmp_path) as port:
+        yield Node(cluster, folder, port)
+
+
+@pytest.fixture
+def running(bootstrap, tmp_path, scripts, node):
+    """Envoy with the shipped bootstrap in front of an application; asks where the pod's server would be. Yields the port."""
+    ports = [free_port() for _ in range(3)]
+    path = bootstrap(*ports, run=node.folder / "data/run/authz")
     application = http.server.ThreadingHTTPServer(("127.0.0.1", ports[2]), _Application)
     thread = threading.Thread(target=application.serve_forever)
     thread.start()
@@ -56,11 +73,11 @@ def running(bootstrap, tmp_path, scripts):
             thread.join()
 
 
-def _await_ready(port, process, log, path="/ready"):
+def _await_ready(port, process, log):
     until = time.monotonic() + 30
     while time.monotonic() < until and process.poll() is None:
         try:
-            if httpx.get(f"http://127.0.0.1:{port}{path}").status_code == 200:
+            if httpx.get(f"http://127.0.0.1:{port}/ready").status_code == 200:
                 return
         except httpx.TransportError:
             pass
@@ -78,40 +95,24 @@ def _get(port, svids, name, path="/v1/customers"):
 
 
 @pytest.fixture
-def serving_beside(sidecar, svids, tmp_path, scripts):
-    """Starts the real server with the shipped configuration and policy, where Envoy asks; yields its process."""
-    key = tmp_path / "hash.key"
-    key.write_text(f"{secrets.token_hex(32)}\n", encoding="utf-8")
-    probes = _free_ports(1)[0]
-    config = sidecar.config_text()
-    for old, new in (
-        ("/run/authz/", f"{tmp_path}/"),
-        ("/etc/spiffe/bundle/", f"{svids}/"),
-        ("/etc/authz/secrets/hash.key", str(key)),
-        ("0.0.0.0:9002", f"127.0.0.1:{probes}"),
-    ):
-        assert old in config
-        config = config.replace(old, new)
-    (tmp_path / "config.yaml").write_text(config, encoding="utf-8")
-    policies = tmp_path / "policies"
-    policies.mkdir()
-    for name, text in sidecar.get("ConfigMap", "authz-policies")["data"].items():
-        (policies / name).write_text(text, encoding="utf-8")
-    command = [scripts / "authz-server", "serve", "--config", tmp_path / "config.yaml", "--policies", policies]
-    with (
-        (tmp_path / "server.log").open("w", encoding="utf-8") as log,
-        subprocess.Popen(command, stdout=log, stderr=log) as process,
-    ):
-        try:
-            _await_ready(probes, process, tmp_path / "server.log", "/readyz")
-            yield process
-        finally:
-            process.kill()
+def control(control_plane, node):
+    """What the workloads share."""
+    (served,) = control_plane.served()
+    with run(control_plane, served, node) as found:
+        yield found
+
+
+@pytest.fixture
+def beside(sidecar, node, control):
+    """The real server with the shipped configuration, the files that it mounts, and a rule that learns, where Envoy asks."""
+    (served,) = sidecar.served()
+    with run(sidecar, served, node, POLICY) as found:
+        yield found
 
 
 @pytest.mark.e2e
 @pytest.mark.server
-def test_the_pod_decides(running, serving_beside, svids):
+def test_the_pod_decides(running, beside, svids):
     """Envoy and server as shipped: a read is answered by the application, the rest is refused with a reason."""
     assert _get(running, svids, "caller").text == "ok"
     assert _get(running, svids, "caller", "/v1/customers/7").status_code == 200
@@ -120,9 +121,28 @@ def test_the_pod_decides(running, serving_beside, svids):
     assert refused.status_code == 403
     assert refused.headers["content-type"] == "application/problem+json"
     assert _get(running, svids, "stranger", "/healthz").status_code == 200
-    serving_beside.kill()
-    serving_beside.wait()
+    beside.process.kill()
+    beside.process.wait()
     assert _get(running, svids, "caller").status_code == 503
+
+
+@pytest.mark.e2e
+@pytest.mark.server
+def test_the_pod_does_what_the_control_plane_says(running, beside, control, svids, scripts):
+    """An operator contains a caller there, and the pod's own server refuses it."""
+    assert _get(running, svids, "caller").status_code == 200
+    words = ["contain", "spiffe://corp.example/ns/agents/sa/reader", "--for", "1h", "--reason", "INC-1"]
+    target = ["--control", f"unix:{control.root}/run/authz-control/control.sock"]
+    subprocess.run([scripts / "authz-server", *words, *target], check=True, capture_output=True, timeout=60)
+    await_value(lambda: _get(running, svids, "caller").status_code == 403)
+
+
+@pytest.mark.e2e
+@pytest.mark.server
+def test_the_pod_learns_how_its_steps_ended(running, beside, svids):
+    """Envoy's access log reaches the server beside it: what was not found there counts."""
+    assert _get(running, svids, "caller", "/v1/customers/missing").status_code == 404
+    await_value(lambda: _get(running, svids, "caller", "/v1/customers/7").status_code == 403)
 
 
 @pytest.mark.e2e

@@ -1,12 +1,13 @@
 """Which paths there are, and what none of them shows."""
 
 import asyncio
+from contextlib import ExitStack
 
 import pytest
 
 from authz_server.web.answers import Answer, WebError, internal, oauth_error, problem
 from authz_server.web.app import build_app
-from authz_server.web.guard import MAX_HEADERS, MAX_OF_ONE, MAX_TARGET, Guard
+from authz_server.web.guard import MAX_HEADERS, MAX_OF_ONE, MAX_TARGET, Share
 from tests.unit.web.test_authzen import problem as refused
 from tests.unit.web.world import AGENT, FORM, JSON, NOBODY, READ, World, ask, by
 
@@ -109,36 +110,23 @@ def test_without_pages_of_its_own_every_origin_is_foreign(it):
 
 def test_one_caller_cannot_take_all_the_room():
     """Beyond its share it is told to wait, while others are answered."""
-    gate = asyncio.Event()
-    answered = []
+    share = Share()
+    with ExitStack() as stack:
+        for _ in range(MAX_OF_ONE):
+            stack.enter_context(share.of(by("a")))
+        with pytest.raises(WebError) as caught, share.of(by("a")):
+            pass
+        assert (caught.value.status, caught.value.reason) == (429, "too_many_requests")
+        with share.of(by("b")):
+            pass
+    with share.of(by("a")):
+        pass
 
-    async def waits(scope, receive, send):
-        await gate.wait()
-        await send({"type": "http.response.start", "status": 204, "headers": []})
-        await send({"type": "http.response.body"})
 
-    async def request(guard, caller):
-        async def send(message):
-            if "status" in message:
-                answered.append((caller.id, message["status"]))
-
-        scope = {"type": "http", "headers": [], "query_string": b"", "state": {"caller": caller}}
-        await guard(scope, None, send)
-
-    async def all_of_them():
-        guard = Guard(waits)
-        many = [asyncio.create_task(request(guard, by("a"))) for _ in range(MAX_OF_ONE + 2)]
-        many.append(asyncio.create_task(request(guard, by("b"))))
-        await asyncio.sleep(0)
-        assert answered == [("a", 429)] * 2
-        gate.set()
-        await asyncio.gather(*many)
-        await request(guard, by("a"))
-        assert not guard._under_way
-
-    asyncio.run(all_of_them())
-    assert answered.count(("a", 204)) == MAX_OF_ONE + 1
-    assert answered.count(("b", 204)) == 1
+def test_whoever_asks_too_much_at_once_is_told_to_wait(it, monkeypatch):
+    monkeypatch.setattr("authz_server.web.guard.MAX_OF_ONE", 0)
+    answer = it.json("/access/v1/evaluation", READ)
+    assert (refused(answer), answer.headers["retry-after"]) == ((429, "too_many_requests"), "1")
 
 
 def test_what_is_no_request_of_http_is_left_alone(it):

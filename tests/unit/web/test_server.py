@@ -4,7 +4,7 @@ import json
 import socket
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import httpx
 import pytest
@@ -232,6 +232,48 @@ def test_slow_connections_do_not_keep_others_out(place):
         finally:
             for raw in slow:
                 raw.close()
+
+
+def test_slow_bodies_do_not_keep_others_out(place):
+    """Though all of them are the same caller's, with all of their headers."""
+    begun = b"POST /access/v1/evaluation HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
+    with running(WebListener(Door(place), World().app)) as listener, ExitStack() as stack:
+        for _ in range(40):
+            stack.enter_context(opened(listener)).sendall(begun)
+        until(lambda: listener.counts.calls == 40)
+        with client(listener) as http:
+            assert http.post("/access/v1/evaluation", json=READ).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "request_line",
+    [
+        b"GET /jwks HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket",
+        b"GET /jwks HTTP/1.1\r\nHost: x\r\nConnection: upgrade, http2-settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk",
+        b"CONNECT x:443 HTTP/1.1\r\nHost: x",
+        b"GET http://evil.example/jwks HTTP/1.1\r\nHost: x",
+        b"OPTIONS * HTTP/1.1\r\nHost: x",
+    ],
+)
+def test_nothing_but_requests_of_http_is_spoken(place, request_line):
+    """No other protocol follows, whatever is asked for."""
+    with running(WebListener(Door(place), World().app)) as listener, opened(listener) as raw:
+        raw.sendall(request_line + b"\r\n\r\n" + GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+        answer = read_all(raw)
+        assert b" 101 " not in answer
+        assert answer.startswith((b"HTTP/1.1 200", b"HTTP/1.1 404"))
+        assert answer.count(b"HTTP/1.1 ") == 2
+
+
+def test_a_server_that_cannot_come_up_says_so(place, monkeypatch):
+    async def fails(*_):
+        raise RuntimeError("secret text")
+
+    monkeypatch.setattr("authz_server.web.server._Uvicorn.startup", fails)
+    listener = WebListener(Door(place), Echo())
+    with pytest.raises(ConfigError, match="does not come up"):
+        listener.start()
+    listener.stop(0.0)
 
 
 def test_connections_that_are_being_answered_are_not_driven_out(place):
