@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fix bench lock clean
+.PHONY: help demo test check faults fix bench lock proto clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "%-8s %s\n", $$1, $$2}'
@@ -30,6 +30,9 @@ check: $(STAMP) ## format, lint, types, layers, tests
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/pytest $(PYTEST)
 
+faults: $(STAMP) ## the fault tests in their long form, about half an hour, and their figures
+	AUTHZ_FAULTS=long $(BIN)/pytest tests/faults --timeout=900 $(PYTEST)
+
 fix: $(STAMP) ## format, and mend what the linter can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -37,6 +40,9 @@ fix: $(STAMP) ## format, and mend what the linter can
 bench: $(STAMP) ## microbenchmarks, then the load comparison (needs h2load)
 	$(BIN)/pytest bench --benchmark-enable --benchmark-only --benchmark-columns=min,median,iqr,ops -p no:cacheprovider
 	$(BIN)/python -m bench.load
+
+proto: $(STAMP) ## renew the code of proto/
+	$(BIN)/python -m tests.render_protos
 
 lock: $(STAMP) ## renew the lock files from pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -o requirements.lock pyproject.toml
