@@ -7,17 +7,16 @@ from contextlib import ExitStack
 from threading import Event
 from typing import Final
 
-from authz_server import assembly, believing, control_door, outcomes_door
+from authz_server import assembly, believing, control_door, outcomes_door, proof_keys
 from authz_server.audit.queue import AuditQueue
-from authz_server.audit.sinks import JsonLinesSink, NullSink
 from authz_server.config import Config
 from authz_server.containment_road import ContainmentRoad
 from authz_server.control.acts import ActLog
-from authz_server.control.operators import build_operators
+from authz_server.control.operators import Operators, build_operators
 from authz_server.doorway import build_listener
 from authz_server.engine import Engine
 from authz_server.engine.ports import Seal
-from authz_server.errors import ConfigError, Fault, StateUnavailableError
+from authz_server.errors import StateUnavailableError
 from authz_server.identity.svid import SvidVerifier
 from authz_server.keyhash import KeyedHash
 from authz_server.listeners.base import Listener
@@ -25,11 +24,13 @@ from authz_server.listeners.probe import ProbeServer, Readiness
 from authz_server.listeners.threads import join_all, start_thread
 from authz_server.model import Entity
 from authz_server.notices import tell_configuration
+from authz_server.policy.snapshot import Snapshot
 from authz_server.reloads import Reloads
 from authz_server.state.containment import ContainedSet
 from authz_server.task_road import TaskRoad
 from authz_server.telemetry import Observed, Telemetry, policy_state
 from authz_server.vitals import Vitals
+from authz_server.web_door import build_web
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -60,7 +61,7 @@ class Server:
         self.policy = assembly.build_holder(config, keyed)
         self._files = Reloads(config, self.policy, self._trust)
         self.verifier = assembly.build_verifier(config)
-        sink = _sink(config)
+        sink = assembly.build_sink(config)
         self.audit = AuditQueue(sink, block=config.audit.on_full == "block", sleep=time.sleep)
         self.contained = ContainedSet(wall=assembly.clock, steady=time.monotonic)
         self.store = assembly.build_store(config, keyed, self._epoch_seen)
@@ -68,21 +69,16 @@ class Server:
         self.containment = ContainmentRoad(config, keyed, self.store, self.contained, released=self._released, log=acts)
         operators = build_operators(config.operators)
         self.tasks = TaskRoad(
-            config,
-            keyed,
-            self.store,
-            self.containment,
-            policy=lambda: self.policy.current,
-            operators=operators,
-            log=acts,
+            config, keyed, self.store, self.containment, policy=self._snapshot, operators=operators, log=acts
         )
         codec = outcomes_door.build_codec(keyed)
         self.engine = self._build_engine(keyed, outcomes_door.seal_with(config, codec))
-        self.outcomes = outcomes_door.build_road(config, codec, self.engine, lambda: self.verifier, sink)
-        desk = self.containment.build_desk(config, self.contained, acts)
-        control = control_door.build_control(config, desk, operators, lambda: self.verifier, self.tasks.services)
-        # Logs are opened first and closed last: the last steps have outcomes too.
-        self.listeners: list[Listener] = [*self.outcomes.listeners, *control, *self._build_check_listeners()]
+        self.outcomes = outcomes_door.build_road(config, codec, self.engine, self._verifier, sink)
+        self.listeners: list[Listener] = [
+            *self.outcomes.listeners,  # opened first and closed last: the last steps have outcomes too
+            *self._build_control_listeners(keyed, operators, acts),
+            *self._build_check_listeners(),
+        ]
         self.draining = False
         self._parts = ExitStack()
 
@@ -108,14 +104,29 @@ class Server:
             tasks=self.tasks.source,
             approver=self.tasks.approver,
             minter=self.tasks.minter,
+            proofs=proof_keys.build_proofs(self.config, keyed),
         )
+
+    def _build_control_listeners(self, keyed: KeyedHash, operators: Operators, acts: ActLog) -> list[Listener]:
+        config = self.config
+        desk = self.containment.build_desk(config, self.contained, acts)
+        control = control_door.build_control(config, desk, operators, self._verifier, self.tasks.services)
+        web = build_web(
+            config, keyed, self.engine, self.tasks, operators, policy=self._snapshot, verifier=self._verifier
+        )
+        return [*control, *web]
+
+    def _verifier(self) -> SvidVerifier | None:
+        return self.verifier
+
+    def _snapshot(self) -> Snapshot:
+        return self.policy.current
 
     def _build_check_listeners(self) -> list[Listener]:
         if self.config.role == "control":
             return []
         return [
-            build_listener(listen, self.config, self.engine.decide, lambda: self.verifier)
-            for listen in self.config.listen
+            build_listener(listen, self.config, self.engine.decide, self._verifier) for listen in self.config.listen
         ]
 
     @property
@@ -214,15 +225,6 @@ class Server:
         trust = believing.build_trust(self.config, verifier)
         self.verifier = verifier
         self.engine.trust = trust
-
-
-def _sink(config: Config) -> JsonLinesSink | NullSink:
-    if not config.audit.file:
-        return NullSink()
-    try:
-        return JsonLinesSink(config.audit.file)
-    except OSError as error:
-        raise ConfigError([Fault(config.audit.file, 0, "audit.file", error.strerror or "cannot be opened")]) from None
 
 
 def run(config: Config) -> None:

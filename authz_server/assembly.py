@@ -10,9 +10,12 @@ from typing import Final
 
 from authz_server import believing
 from authz_server.approvals.approver import Approver
+from authz_server.audit.sinks import JsonLinesSink, NullSink
 from authz_server.config import Config
 from authz_server.engine import Engine, Ports
+from authz_server.engine.heritage import Heritage
 from authz_server.engine.leases import LeasedMeter
+from authz_server.engine.owners import owners_in
 from authz_server.engine.ports import ContainmentSink, Seal, TaskSource, always
 from authz_server.engine.sparing import Sparing
 from authz_server.engine.tally import Tally
@@ -25,6 +28,7 @@ from authz_server.identity.svid import SvidVerifier, TrustBundle, parse_bundle
 from authz_server.keyhash import MAX_SECRET_BYTES, KeyedHash
 from authz_server.minting.minter import Minter
 from authz_server.policy.envelopes import Meter
+from authz_server.proving.checker import ProofChecker
 from authz_server.record import DecisionEvent
 from authz_server.sources.files import read_directory
 from authz_server.state.base import Store
@@ -183,6 +187,7 @@ def build_engine(
     tasks: TaskSource | None = None,
     approver: Approver | None = None,
     minter: Minter | None = None,
+    proofs: ProofChecker | None = None,
 ) -> Engine:
     """The engine of the configuration.
 
@@ -209,6 +214,7 @@ def build_engine(
         meter=Meter(config.replicas) if isinstance(store, MemoryStore) else LeasedMeter(config.replicas, wake),
         sparing=Sparing(keyed),
         seal=seal,
+        heritage=Heritage(owners_in(store, keyed)) if seal is not None else None,
         sink=sink,
         synced=synced,
         tasks=tasks,
@@ -216,5 +222,20 @@ def build_engine(
         approver=approver,
         injects=minter is not None,
         minter=minter,
+        proofs=proofs,
     )
     return Engine(ports, believing.build_trust(config, verifier))
+
+
+def build_sink(config: Config) -> JsonLinesSink | NullSink:
+    """Where decision records go.
+
+    Raises:
+        ConfigError: the file cannot be opened.
+    """
+    if not config.audit.file:
+        return NullSink()
+    try:
+        return JsonLinesSink(config.audit.file)
+    except OSError as error:
+        raise ConfigError([Fault(config.audit.file, 0, "audit.file", error.strerror or "cannot be opened")]) from None

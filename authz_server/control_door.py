@@ -21,18 +21,17 @@ def check_addresses(config: Config) -> None:
     Raises:
         ConfigError: there is such a one.
     """
-    if config.control is None:
-        return
     others = [*config.listen, *(config.access_logs.listen if config.access_logs is not None else ())]
     taken = {_folder(listen) for listen in others} - {None}
     faults = [
         Fault(
             "configuration",
             0,
-            f"control.listen[{number}]",
+            f"{name}.listen[{number}]",
             "a proxy may open the directory of its own socket; put this one into a directory of its own",
         )
-        for number, listen in enumerate(config.control.listen)
+        for name, section in (("control", config.control), ("web", config.web))
+        for number, listen in enumerate(section.listen if section is not None else ())
         if _folder(listen) in taken
     ]
     if faults:

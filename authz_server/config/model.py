@@ -96,6 +96,15 @@ class Control(Section):
     """Addresses of their own, beside those for checks."""
 
 
+class Web(Section):
+    """Where the same is served over HTTP: tokens (OAuth 2.0), evaluations and approvals (AuthZEN)."""
+
+    listen: tuple[Address, ...] = Field(min_length=1, max_length=MAX_LISTENERS)
+    """Addresses of their own; a Unix socket, `tls` or `mesh_sidecar`."""
+    base: str = Field(max_length=255, pattern=r"^https?://[!-~]{1,246}[^/\s]$")
+    """The URL in front of every path, as callers know it, without a slash at its end."""
+
+
 class OperatorGroup(Section):
     """People or programs with the same rights."""
 
@@ -129,6 +138,7 @@ class Config(Section):
     """`data` decides and signs nothing; `control` signs, takes access logs and operators' calls, and decides nothing."""
     access_logs: AccessLogs | None = None
     control: Control | None = None
+    web: Web | None = None
     operators: dict[Annotated[str, Field(pattern=r"^[a-z0-9-]{1,64}$")], OperatorGroup] = Field(
         default_factory=dict, max_length=MAX_GROUPS
     )

@@ -114,10 +114,12 @@ class _Maker:
         self.principal: Principal | None = None
         self.task: Task | None = None
 
-    def task_of(self, request: Request, principal: Principal | None, now: float) -> Task | Invalid | None:
+    def task_of(
+        self, request: Request, principal: Principal | None, now: float, jkt: str = ""
+    ) -> Task | Invalid | None:
         """The task whose token the request carries."""
         self.principal = principal
-        found = self._tasks.task_of(request, principal, now) if self._tasks is not None else None
+        found = self._tasks.task_of(request, principal, now, jkt) if self._tasks is not None else None
         self.task = found if isinstance(found, Task) else None
         return found
 

@@ -4,14 +4,11 @@ Callers have names here: by their own X.509-SVID, by the XFCC of the server's ow
 Each request is identified anew.
 """
 
-import asyncio
 import logging
 import socket
-from concurrent.futures import ThreadPoolExecutor
-from threading import Event, Lock
+from threading import Lock
 from typing import Final
 
-import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from authz_server.errors import ConfigError, Fault
@@ -29,25 +26,17 @@ from authz_server.listeners.socketfile import SocketFile
 from authz_server.listeners.threads import Thread, join_all, start_thread
 from authz_server.model import Caller
 from authz_server.web.asking import CALLER
+from authz_server.web.loop import BACKLOG, WebLoop
 from authz_server.web.places import Doorkeeper, Places
-from authz_server.web.protocol import PEER, WebProtocol
+from authz_server.web.protocol import PEER
 from authz_server.web.tls import TlsContexts
 
 LOG: Final = logging.getLogger(__name__)
 
 MAX_CONNECTIONS: Final = 256
 """At once; beyond it the oldest that waits for nothing goes."""
-BACKLOG: Final = 64
-"""Connections that the kernel keeps until they are taken."""
-THREADS: Final = 8
-"""Requests that are answered at once; each may wait for the store."""
-MAX_HEAD: Final = 64 * 1024
-"""Bytes of a request line and its headers: the XFCC of a sidecar holds a certificate."""
-HANDSHAKE_S: Final = 5.0
-"""How long TLS may take to begin, and to end."""
-KEEP_ALIVE_S: Final = 5
-"""How long a connection without a request is kept."""
 START_S: Final = 10.0
+"""How long the thread may take to begin; it takes milliseconds."""
 _CANCEL_S: Final = 1.0
 """How long the end may take after the grace."""
 
@@ -84,7 +73,7 @@ class WebListener:
         self._serving = False
         self._stopping = Lock()
         self._places = Places(connections)
-        self._server: _Uvicorn | None = None
+        self._server: WebLoop | None = None
         self._threads: list[Thread] = []
 
     @property
@@ -110,7 +99,7 @@ class WebListener:
         self._caller = fixed_caller(self._door, self._address)
         doorkeeper = Doorkeeper(fileno=bound.detach())
         doorkeeper.places = self._places
-        server = _Uvicorn(self._serve, self._places, self.certificates)
+        server = WebLoop(self._serve, self._places, self.certificates)
         self._server = server
         self._threads = [start_thread(f"web-{self._address}", lambda: server.live(doorkeeper))]
         if not server.up.wait(START_S) or not server.started:
@@ -190,68 +179,3 @@ class WebListener:
             await send(message)
 
         return ending
-
-
-class _Uvicorn(uvicorn.Server):
-    """Uvicorn's server with our connections."""
-
-    def __init__(self, app: ASGIApp, places: Places, certificates: TlsContexts | None) -> None:
-        settings = uvicorn.Config(
-            app,
-            loop="asyncio",
-            http=WebProtocol,
-            ws="none",
-            lifespan="off",
-            interface="asgi3",
-            log_config=None,
-            log_level="critical",  # each malformed request would be a line
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            timeout_keep_alive=KEEP_ALIVE_S,
-            h11_max_incomplete_event_size=MAX_HEAD,
-        )
-        super().__init__(settings)
-        self.up = Event()
-        self._places = places
-        self._certificates = certificates
-
-    def live(self, doorkeeper: Doorkeeper) -> None:
-        """Serve until it is asked to end; the thread's whole life."""
-        try:
-            self.run([doorkeeper])
-        except Exception as error:  # noqa: BLE001 - a thread has nobody to raise to
-            LOG.error("the web's server ended: cause=%s", type(error).__name__)  # noqa: TRY400 - no traceback of theirs
-        finally:
-            doorkeeper.close()
-            self.up.set()
-
-    def end(self, grace_s: float) -> None:
-        """Ask it to end; called by another thread."""
-        self.config.timeout_graceful_shutdown = grace_s  # type: ignore[assignment]
-        self.should_exit = True
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Serve on the one socket."""
-        loop = asyncio.get_running_loop()
-        loop.set_default_executor(ThreadPoolExecutor(THREADS, thread_name_prefix="web"))
-        tls = self._certificates
-        server = await loop.create_server(
-            lambda: WebProtocol(self._places, self.config, self.server_state),
-            sock=(sockets or [])[0],
-            ssl=tls.first if tls is not None else None,
-            ssl_handshake_timeout=HANDSHAKE_S if tls is not None else None,
-            ssl_shutdown_timeout=HANDSHAKE_S if tls is not None else None,
-            backlog=BACKLOG,
-        )
-        self.servers = [server]
-        self.started = True
-        self.up.set()
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """End within the grace, and leave no connection behind."""
-        await super().shutdown(sockets)
-        for connection in list(self.server_state.connections):
-            connection.transport.abort()
-        self._places.end_all()
-        await asyncio.sleep(0)

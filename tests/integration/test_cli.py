@@ -34,7 +34,17 @@ JSON = {
         },
     }
 }
-FILE_ONLY = {"access_logs", "trust", "credential_sources", "shared_sources", "containment"}
+FILE_ONLY = {
+    "operators",
+    "tasks",
+    "injections",
+    "web",
+    "access_logs",
+    "trust",
+    "credential_sources",
+    "shared_sources",
+    "containment",
+}
 """Settings too large for a flag."""
 
 

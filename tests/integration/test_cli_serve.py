@@ -37,7 +37,7 @@ def refused(done, *texts, status=1):
 def test_serve_lists_every_fault_of_its_configuration(policies, tmp_path):
     """File and line of each, at once, and nothing is started."""
     config = tmp_path / "config.yaml"
-    config.write_text("drain: soon\nreplicas: 0\nlistn: []\noperators: {}\ntrust:\n  identity_from: [header]\n")
+    config.write_text("drain: soon\nreplicas: 0\nlistn: []\nmode: shadow\ntrust:\n  identity_from: [header]\n")
     done = serve("serve", "--config", config, "--policies", policies)
     refused(
         done, f"{config}:1: drain", f"{config}:2: replicas", "did you mean `listen`?", "not supported by this version"
@@ -61,7 +61,7 @@ def test_serve_refuses_to_start_without_a_policy(tmp_path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"AUTHZ_STATE": "redis+cluster://user:hunter2@host"}, "state"),
+        ({"AUTHZ_STATE": "redis+cluster://user:hunter2@host/7"}, "state"),
         ({"AUTHZ_STATE": "postgres://user:hunter2@host"}, "state"),
         ({"AUTHZ_LISTEN": "unix:relative"}, "absolute path"),
         ({"AUTHZ_AUDIT": "/nowhere/decisions"}, "/nowhere/decisions"),

@@ -76,6 +76,8 @@ def test_readiness_tells_what_an_operator_should_know(stand):
         "bundles": "ok",
         "tls": "ok",
         "state": "ok",
+        "containment": "ok",
+        "clock": "ok",
         "audit_dropped": 0,
         "draining": False,
         "ready": True,

@@ -269,7 +269,7 @@ def test_a_server_that_cannot_come_up_says_so(place, monkeypatch):
     async def fails(*_):
         raise RuntimeError("secret text")
 
-    monkeypatch.setattr("authz_server.web.server._Uvicorn.startup", fails)
+    monkeypatch.setattr("authz_server.web.loop.WebLoop.startup", fails)
     listener = WebListener(Door(place), Echo())
     with pytest.raises(ConfigError, match="does not come up"):
         listener.start()
