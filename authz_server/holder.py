@@ -64,6 +64,8 @@ class PolicyHolder:
             snapshot = self._compile_sound(files)
             if hasattr(self, "current"):
                 snapshot.warm_like(self.current)
+            # Without the cycles of its files a policy is freed as soon as the next one is in force.
+            snapshot.let_go()
         return snapshot
 
     def _compile_sound(self, files: Mapping[str, bytes]) -> Snapshot:
@@ -135,6 +137,7 @@ def _aside() -> Iterator[None]:
     as compiling, and stop decisions meanwhile. And a decision, which takes the interpreter several times, would wait 5 ms for
     it each time.
     """
+    gc.collect()  # what was refused before; quick, for the policy in force is put aside
     interval = sys.getswitchinterval()
     sys.setswitchinterval(SWITCH_S)
     gc.disable()

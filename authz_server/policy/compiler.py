@@ -13,6 +13,7 @@ from authz_server.policy.conditions import Conditions
 from authz_server.policy.digest import digest_of
 from authz_server.policy.entries import EnvelopeEntry, InjectEntry, PolicyText, StepMatch
 from authz_server.policy.envelopes import KINDS, SENSITIVITIES, Envelope
+from authz_server.policy.heritage import OWNER, is_heritable, owner_plan
 from authz_server.policy.patterns import compile_globs
 from authz_server.policy.plan_compiler import Plans, is_read_elsewhere
 from authz_server.policy.reporters import accuses, can_be_vouched_for, reporter_name, reporter_plan
@@ -172,6 +173,8 @@ class _Compiler:
                     for plan in accusing
                     if can_be_vouched_for(plan)
                 }
+        if any(is_heritable(plan) for plan in plans.values()):
+            plans[OWNER] = owner_plan()
         return [*plans.values(), *(plans[name]._replace(only_read=True) for name in elsewhere if name in plans)]
 
     def _check_injections(self) -> None:

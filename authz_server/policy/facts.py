@@ -94,6 +94,7 @@ FACTS: Final[Mapping[str, tuple[str, Reader]]] = {
     "grpc.method": ("string", _grpc(2)),
     "credential.kind": ("string", _credential(0)),
     "credential.id": ("string", _credential(1)),
+    "credential.proof": ("string", lambda step: step.proof),
     "mcp.method": ("string", _rpc("method")),
     "mcp.tool": ("string", _rpc("tool")),
     "mcp.arguments": ("map<string,dyn>", lambda step: _map(step.rpc.arguments) if step.rpc is not None else {}),
@@ -138,6 +139,7 @@ ENUMS: Final[Mapping[str, frozenset[str]]] = {
     "action.stage": frozenset(STAGES),
     "action.sensitivity": frozenset(SENSITIVITIES),
     "principal.authenticated_by": frozenset({"certificate", "principal", "xfcc", "legacy"}),
+    "credential.proof": frozenset({"", "dpop", "wpt"}),
     "request.body_state": frozenset({"absent", "complete", "partial", "unavailable", "too_large"}),
 }
 """Closed vocabularies: another literal is an error at load."""

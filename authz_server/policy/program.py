@@ -1,7 +1,7 @@
 """Compiled expressions together with the readers of their variables: what a rule's condition and a named fact are at run time."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from authz_server.policy.cel import EVALUATION_ERROR, CelSyntaxError, Environment, Expression
 from authz_server.policy.generations import Generations
@@ -126,46 +126,81 @@ class Allowance:
 class Joint:
     """Conditions that a step asks all of: one by one at first, in one call once they are asked often.
 
-    Attributes:
-        value: evaluates them for one step: a list of their values, or `EVALUATION_ERROR` when one of them errs or they are not
-            compiled together, so that they have to be asked one by one.
+    Nothing here knows whoever keeps it, so that the policy before this one is freed as soon as nobody uses it.
     """
 
-    __slots__ = ("_combiner", "_conditions", "_left", "value")
+    __slots__ = ("_conditions", "_left", "_press", "_ready")
 
-    def __init__(self, combiner: "Combiner", conditions: tuple[Program, ...], after: int) -> None:
+    def __init__(self, press: "Press", conditions: tuple[Program, ...], after: int) -> None:
         """Take the conditions of a list, and after how many steps it is compiled."""
-        self._combiner = combiner
+        self._press = press
         self._conditions = conditions
         self._left = after
-        self.value: Callable[[Step], Any] = self._count if len(conditions) > 1 else self._only
+        self._ready: Callable[[Step], Any] | None = None if len(conditions) > 1 else _Only(conditions[0])
 
-    def _only(self, step: Step) -> Any:
-        value = self._conditions[0].value(step)
-        return value if value is EVALUATION_ERROR else (value,)
+    def value(self, step: Step) -> Any:
+        """Evaluate for one step: a list of values, or `EVALUATION_ERROR`.
 
-    def _count(self, step: Step) -> Any:
+        That is when one of them errs or they are not compiled together, so that they have to be asked one by one.
+        """
+        ready = self._ready
+        if ready is not None:
+            return ready(step)
         self._left -= 1
         if self._left > 0:
             return EVALUATION_ERROR
         self.combine()
-        return self.value(step)
+        return EVALUATION_ERROR if self._ready is None else self._ready(step)
 
     def combine(self) -> None:
         """Compile the list now, if it is one and the policy's allowance is not used up."""
-        if self.value == self._count:
-            program = self._combiner.program(self._conditions)
-            self.value = program.value if program is not None else _apart
+        if self._ready is None:
+            program = self._press.program(self._conditions)
+            self._ready = program.value if program is not None else _apart
+
+
+class _Only:
+    """A list of one condition."""
+
+    __slots__ = ("_condition",)
+
+    def __init__(self, condition: Program) -> None:
+        self._condition = condition
+
+    def __call__(self, step: Step) -> Any:
+        value = self._condition.value(step)
+        return value if value is EVALUATION_ERROR else (value,)
 
 
 def _apart(_: Step) -> Any:
     return EVALUATION_ERROR
 
 
+class Press(NamedTuple):
+    """What the lists of one owner are compiled with."""
+
+    environment: Environment
+    readers: Mapping[str, Reader]
+    constants: Mapping[str, Any]
+    allowance: Allowance
+
+    def program(self, conditions: Sequence[Program]) -> Program | None:
+        """One program that evaluates all conditions to a list; None when they do not fit one expression or the allowance."""
+        allowance = self.allowance
+        if len(conditions) > allowance.conditions:
+            return None
+        try:
+            combined = self.environment.combine([condition.expression for condition in conditions])
+        except CelSyntaxError:
+            return None
+        allowance.conditions -= len(conditions)
+        return Program(combined, self.readers, self.constants)
+
+
 class Combiner:
     """Joins the conditions of one owner; equal lists are one."""
 
-    __slots__ = ("_allowance", "_constants", "_environment", "_known", "_readers")
+    __slots__ = ("_known", "_press")
 
     def __init__(
         self,
@@ -182,10 +217,7 @@ class Combiner:
             constants: `vars.*` by their whole names.
             allowance: shared by all owners of one policy; None for one of its own.
         """
-        self._environment = environment
-        self._readers = readers
-        self._constants = constants
-        self._allowance = allowance or Allowance()
+        self._press = Press(environment, readers, constants, allowance or Allowance())
         self._known: Generations[tuple[str, ...], Joint] = Generations(MAX_LISTS)
 
     def joint(self, conditions: Iterable[Program]) -> Joint:
@@ -194,18 +226,6 @@ class Combiner:
         key = tuple(program.expression.text for program in programs)
         known = self._known.get(key)
         if known is None:
-            known = Joint(self, programs, COMBINE_AFTER + len(self._known.young) % APART)
+            known = Joint(self._press, programs, COMBINE_AFTER + len(self._known.young) % APART)
             self._known.put(key, known)
         return known
-
-    def program(self, conditions: Sequence[Program]) -> Program | None:
-        """One program that evaluates all conditions to a list; None when they do not fit one expression or the allowance."""
-        allowance = self._allowance
-        if len(conditions) > allowance.conditions:
-            return None
-        try:
-            combined = self._environment.combine([condition.expression for condition in conditions])
-        except CelSyntaxError:
-            return None
-        allowance.conditions -= len(conditions)
-        return Program(combined, self._readers, self._constants)

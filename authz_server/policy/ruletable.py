@@ -9,6 +9,7 @@ from authz_server.policy.entries import Fed, SignalWord
 from authz_server.policy.envelopes import Envelope
 from authz_server.policy.evaluate import Phase
 from authz_server.policy.generations import Generations
+from authz_server.policy.heritage import is_heritable
 from authz_server.policy.program import Combiner
 from authz_server.policy.rule import Rule
 from authz_server.policy.ruleindex import RuleIndex
@@ -33,6 +34,7 @@ class Candidates:
         adds: whether a rule adds to a score.
         after: signals that the answer feeds.
         outcomes: signals that the destination's answer feeds.
+        heritable: signals read of another lineage, too, whose credential a step presents.
         plans: every signal by name, for what belongs to each.
         envelopes: those that its steps may be within.
         scores: names of the scores that the rules read.
@@ -47,6 +49,7 @@ class Candidates:
         "after",
         "early",
         "envelopes",
+        "heritable",
         "later",
         "limits",
         "outcomes",
@@ -77,6 +80,7 @@ class Candidates:
         self.envelopes = envelopes
         self.plain: Verdict | None = None
         read = [plans[name] for name in self.later.reads if name in plans]
+        self.heritable = tuple(plan for plan in read if is_heritable(plan))
         self.limits: Mapping[str, int] = self.later.limits
         self.adds = any(rule.entry.adds for phase in phases for rule in phase.rules)
         self.scores = tuple(plan.signal.name for plan in read if plan.word is SignalWord.SCORE)

@@ -1,6 +1,7 @@
 """One compiled policy, as the decision point uses it."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from operator import eq
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ from authz_server.policy.selector import Selector
 from authz_server.policy.signalplan import SignalPlan
 from authz_server.policy.step import Step
 from authz_server.policy.tasks import Tasks
+from authz_server.policy.tree import let_go
 from authz_server.signals import Hit
 
 
@@ -57,6 +59,13 @@ class Snapshot(NamedTuple):
     def plans(self) -> Mapping[str, SignalPlan]:
         """Every signal by name."""
         return self.rules.plans
+
+    def let_go(self) -> None:
+        """Forget the files that it was read from, but for the places of its entries: what a server need not keep."""
+        for field in fields(self.text):
+            section = getattr(self.text, field.name)
+            for entry in section if isinstance(section, tuple) else ():
+                let_go(entry.where)
 
     def injected(self, step: Step) -> tuple[InjectEntry, ...]:
         """What is to be injected into an allowed step."""

@@ -39,7 +39,10 @@ class Step:
         members: what the signals of several words remember of the step, filled when first made.
         reporter: the proxy that says so where it speaks for one workload only; `""` for a gateway.
         approved: names of rules whose challenge an approval lifts for this step.
+        proof: the kind of the proof of possession that holds for the step; `""` for none.
         unlearned: signals that have not learned long enough for rules on them to be enforced.
+        inherited: signals whose reading is the past of another lineage, whose credential the step presents; None where the
+            store did not say whose it is, so that no reading of the step is all of it.
     """
 
     __slots__ = (
@@ -51,9 +54,11 @@ class Step:
         "document",
         "entities",
         "facts",
+        "inherited",
         "members",
         "now",
         "principal",
+        "proof",
         "readings",
         "reporter",
         "request",
@@ -86,7 +91,9 @@ class Step:
         self.members: dict[tuple[Reader, ...], str] = {}
         self.reporter = ""
         self.approved: frozenset[str] = frozenset()
+        self.proof = ""
         self.unlearned: frozenset[str] = frozenset()
+        self.inherited: frozenset[str] | None = frozenset()
         self.service = destination_service(request, action)
 
 

@@ -138,6 +138,24 @@ class Table(Where):
 Node = Scalar | Broken | Items | Table
 
 
+def let_go(place: Where) -> None:
+    """Take apart the file of a place: what remains are the lines that lead up to it, and no cycles.
+
+    Whoever still asks for a place below another one gets none.
+    """
+    while place.parent is not None:
+        place = place.parent
+    waiting: list[Where] = [place]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, Table):
+            waiting += node.nodes.values()
+            node.nodes = {}
+        elif isinstance(node, Items):
+            waiting += node.nodes
+            node.nodes = []
+
+
 def described(node: Node) -> str:
     """What a value is, in the words of a message."""
     if isinstance(node, Items):

@@ -39,7 +39,7 @@ class Exchange:
         proven: the commands' own replies prove whose they are; else the nonce of one more command does.
     """
 
-    __slots__ = ("_commands", "_failure", "_node", "_proof", "_wire", "charged")
+    __slots__ = ("_begun", "_commands", "_failure", "_node", "_proof", "_wire", "charged")
 
     def __init__(
         self,
@@ -52,6 +52,7 @@ class Exchange:
         self._node = node
         self._wire = wire
         self._commands = commands
+        self._begun = node.terms.clock()
         self._proof = b"" if proven else b"%016x" % next(node.terms.nonces)
         self._failure: StateUnavailableError | None = None
         self.charged = charged
@@ -83,8 +84,14 @@ class Exchange:
             self._settle(replies, deadline)
         else:
             self._node.pool.put_back(self._wire)
-            self._node.breaker.succeeded()
+            self._succeeded()
         return replies
+
+    def _succeeded(self) -> None:
+        """Tell the breaker of an answer in time; one that no decision would have waited for says nothing."""
+        terms = self._node.terms
+        if terms.clock() - self._begun <= terms.budget_s:
+            self._node.breaker.succeeded()
 
     def _settle(self, replies: list[Any], deadline: float) -> None:
         """See to replies of which at least one is an error."""
@@ -107,7 +114,7 @@ class Exchange:
         if down:
             self._node.failed(down[0])
         else:
-            self._node.breaker.succeeded()
+            self._succeeded()
 
     def _load_and_send_again(self, replies: list[Any], deadline: float) -> None:
         """Put in place the replies of the calls whose script somebody flushed: they were refused before they began."""
@@ -139,7 +146,12 @@ class Exchange:
         if self._failure is not None:
             raise self._failure
         replies = self._wire.receive(len(self._commands) + (1 if self._proof else 0), deadline, exactly)
-        if self._proof and replies.pop() != self._proof:
+        proof: Any = replies.pop() if self._proof else b""
+        if proof != self._proof:
+            if is_error(proof):
+                # A server that loads its data, or lacks its primary, refuses this command like the others.
+                sent = any(not is_error(reply) or reply.sent for reply in replies)
+                raise StateUnavailableError(proof.code, sent=sent)
             raise StateUnavailableError("protocol")
         return [
             reply if (read := command.read) is None else read(reply)

@@ -10,7 +10,9 @@ LONG_S = 60
 BUDGET_MS = 40
 """How long a decision may wait for the store here: more than the default, since a busy machine is no fault of the store."""
 LIMIT = 60
-"""Steps of one identity in five minutes, unless a test says otherwise."""
+"""Steps of one identity in a window, unless a test says otherwise."""
+WINDOW = "31d"
+"""A window's counts fade as the next one begins, at a multiple of its length; so it is the longest one."""
 DECLARED = "declared"
 """The identity that the policy itself contains."""
 RECOVERY_S = 2.0
@@ -43,8 +45,8 @@ actions:
   - {{name: thing.read, match: {{method: GET, path: "/v1/things/{{thing}}"}}, kind: read, sensitivity: low}}
   - {{name: thing.write, match: {{method: PUT, path: "/v1/things/{{thing}}"}}, kind: write}}
 signals:
-  calls: {{count: steps, per: [principal], window: 5m}}
-  caught: {{count: steps, per: [principal], window: 5m, match: {{action: trap}}}}
+  calls: {{count: steps, per: [principal], window: {WINDOW}}}
+  caught: {{count: steps, per: [principal], window: {WINDOW}, match: {{action: trap}}}}
 rules:
   - {{name: agents-work, match: {{principal: "spiffe://corp.example/ns/agents/**", action: [thing.*, trap]}}, then: allow}}
   - {{name: too-fast, when: signals.calls > {limit}, then: throttle}}

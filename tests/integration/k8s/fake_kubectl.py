@@ -1,6 +1,5 @@
 """As much of kubectl as the manual's commands need; a program, started by `cluster.py`."""
 
-import base64
 import os
 import subprocess
 import sys
@@ -19,7 +18,9 @@ def main(words):
             _create(rest, CLUSTER / namespace / kind)
         case ["get", kind, name, "-o", path]:
             document = yaml.safe_load((CLUSTER / namespace / kind / f"{name}.yaml").read_text(encoding="utf-8"))
-            sys.stdout.write(document["data"][path.removeprefix("jsonpath={.data.").removesuffix("}").replace("\\.", ".")])
+            sys.stdout.write(
+                document["data"][path.removeprefix("jsonpath={.data.").removesuffix("}").replace("\\.", ".")]
+            )
         case ["delete", kind, name]:
             (CLUSTER / namespace / kind / f"{name}.yaml").unlink()
         case ["rollout", "restart", *_]:
@@ -44,8 +45,6 @@ def _create(rest, folder):
 
 
 def _keep(document, path):
-    if "binaryData" in document:  # `create configmap` of bytes that are no text
-        sys.exit(f"not text: {base64.b64encode(path.name.encode())!r}")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(yaml.safe_dump(document), encoding="utf-8")
 

@@ -57,9 +57,13 @@ class Pod(NamedTuple):
         """The names of the Secrets that any of its containers sees."""
         found = {item["secret"]["secretName"] for item in self.spec["volumes"] if "secret" in item}
         for item in self.spec["volumes"]:
-            found |= {each["secret"]["name"] for each in item.get("projected", {}).get("sources", ()) if "secret" in each}
+            found |= {
+                each["secret"]["name"] for each in item.get("projected", {}).get("sources", ()) if "secret" in each
+            }
         for container in self.containers():
-            found |= {item["valueFrom"]["secretKeyRef"]["name"] for item in container.get("env", ()) if "valueFrom" in item}
+            found |= {
+                item["valueFrom"]["secretKeyRef"]["name"] for item in container.get("env", ()) if "valueFrom" in item
+            }
         return found
 
     def config_maps(self) -> set[str]:

@@ -23,7 +23,12 @@ def run_store(cluster: Cluster, folder: Path, others: Mapping[str, str] | None =
     for name, data in cluster.files("secret", "authz-valkey-acl").items():
         (folder / name).write_bytes(data)
     conf = (K8S / "components/valkey/valkey.conf").read_text(encoding="utf-8")
-    swaps = {"port 6379": f"port {port}", "/etc/valkey/acl": str(folder), "dir /data": f"dir {folder}", **(others or {})}
+    swaps = {
+        "port 6379": f"port {port}",
+        "/etc/valkey/acl": str(folder),
+        "dir /data": f"dir {folder}",
+        **(others or {}),
+    }
     for old, new in swaps.items():
         assert old in conf
         conf = conf.replace(old, new)

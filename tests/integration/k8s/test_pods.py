@@ -69,19 +69,16 @@ def test_others_are_probed(istio, sidecar):
 
 def test_a_pod_is_not_killed_before_it_has_drained(serving):
     """The grace period covers preStop and drain with time to close; a mesh sidecar outlives the server's drain."""
-    for pod, container in serving.served():
-        drain = _load(serving, container).drain
+    for served in serving.served():
+        pod = served.pod
+        overrides = {"state": STATE, "role": served.role}
+        drain = load_config("config.yaml", serving.config_text().encode(), overrides).drain
         stops = [item.get("lifecycle", {}).get("preStop", {"sleep": {"seconds": 0}}) for item in pod.containers()]
         needed = max(stop["sleep"]["seconds"] for stop in stops) + drain
         assert needed + MARGIN <= pod.spec["terminationGracePeriodSeconds"]
         if proxy := pod.annotations.get("proxy.istio.io/config"):
             sidecar_drain = int(yaml.safe_load(proxy)["terminationDrainDuration"].removesuffix("s"))
             assert needed <= sidecar_drain <= pod.spec["terminationGracePeriodSeconds"] - MARGIN
-
-
-def _load(layout, container):
-    overrides = {"state": STATE, "role": container["args"][1].removeprefix("--role=")}
-    return load_config("config.yaml", layout.config_text().encode(), overrides)
 
 
 @pytest.mark.parametrize("name", ["authz-server", "authz-control"])
@@ -128,7 +125,9 @@ def test_one_account_sees_pods_and_no_other_has_rights():
         assert subjects == (["authz-control"] if watching else [])
         for pod in layout.pods():
             tokens = [volume["name"] for volume in pod.spec["volumes"] if "serviceAccountToken" in str(volume)]
-            assert tokens == (["kubernetes"] if watching and pod.labels["app.kubernetes.io/name"] == "authz-control" else [])
+            assert tokens == (
+                ["kubernetes"] if watching and pod.labels["app.kubernetes.io/name"] == "authz-control" else []
+            )
     (role,) = render("istio, watching pods").of("ClusterRole")
     assert role["rules"] == [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"]}]
 
@@ -152,9 +151,10 @@ def test_mounts_are_folders_of_known_volumes(serving):
 def test_files_of_the_configuration_are_mounted(serving):
     """Every file that the configuration names for the role, and the arguments, lies in a mounted folder, under a name that is there."""
     configs = {item["metadata"]["name"]: item["data"] for item in serving.of("ConfigMap")}
-    for pod, container in serving.served():
-        role = container["args"][1].removeprefix("--role=")
-        named = [text for text in [*_texts(_read_by(role, serving.config())), *container["args"]] if text.startswith("/")]
+    for served in serving.served():
+        pod, container = served
+        texts = [*_texts(_read_by(served.role, serving.config())), *container["args"]]
+        named = [text for text in texts if text.startswith("/")]
         assert len(named) >= 5
         mounts = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
         for text in named:

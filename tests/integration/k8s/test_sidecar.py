@@ -16,7 +16,6 @@ from tests.integration.k8s.store_pod import run_store
 from tests.listening import short_directory
 from tests.servers import free_port
 
-
 POLICY = """\
 version: 1
 signals:

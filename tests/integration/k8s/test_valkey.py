@@ -64,7 +64,9 @@ def store(made, tmp_path):
 
 
 def _password(made, secret):
-    return re.fullmatch(r"redis://[a-z-]+:([0-9a-f]{64})@authz-valkey:6379/0", made.files("secret", secret)["url"].decode())[1]
+    return re.fullmatch(
+        r"redis://[a-z-]+:([0-9a-f]{64})@authz-valkey:6379/0", made.files("secret", secret)["url"].decode()
+    )[1]
 
 
 def test_the_data_role_can_count_and_look(store, made):

@@ -1,12 +1,14 @@
 """The examples for Kubernetes are files that the server reads as it is said."""
 
+import re
+
 import yaml
 
 from authz_server import assembly
 from authz_server.config import load_config
 from authz_server.holder import PolicyHolder
 from tests.manual.fragments import KEYED
-from tests.manual.markdown import blocks, read
+from tests.manual.markdown import ROOT, blocks, read, rows
 from tests.manual.tables import TABLES
 
 VOLUME = yaml.safe_load(blocks("kubernetes.md", "yaml")[0])
@@ -45,3 +47,24 @@ def test_the_alarms_are_on_metrics_that_there_are():
     named = {name.partition("{")[0] for name in text.split("`") if name.startswith("authz_")}
     assert named
     assert named <= metrics
+
+
+def test_the_shipped_users_of_the_store_are_those_of_the_manual():
+    """Word for word, so that a store of one's own gets the same rights."""
+    shipped = (ROOT / "k8s/components/valkey/users.acl").read_text()
+    found = re.findall(r"^user authz-(\w+) on #@\w+@ resetkeys resetchannels (.*)$", shipped, re.MULTILINE)
+    told = {row.cells["Role"].split(",")[0]: row for row in rows("state.md", "Role", "Users of the store")}
+    assert [role for role, _ in found] == list(told)
+    for role, rights in found:
+        assert told[role].words("Rights") == [rights.replace("|", "\\|")]
+
+
+def test_labels_and_secrets_of_the_manual_are_those_of_the_manifests():
+    """Whatever the manual calls `authz-…` or `authz-server/…` stands in a file of k8s/."""
+    text = read("kubernetes.md")
+    shipped = "\n".join(path.read_text() for path in sorted((ROOT / "k8s").rglob("*")) if path.is_file())
+    named = set(re.findall(r"`(authz-[a-z/-]+)[`:=]", text)) | set(
+        re.findall(r"(?:secret generic|configmap|put) (authz-[a-z-]+)", text)
+    )
+    assert {"authz-server/control-caller", "authz-record-key", "authz-control"} <= named
+    assert {name for name in named if name not in shipped} == {"authz-record-key-next"}

@@ -2,6 +2,7 @@
 
 from authz_server.model import Entity, Task
 from authz_server.policy import ruletable
+from authz_server.policy.heritage import OWNER
 from authz_server.policy.selector import Key, key_of
 from authz_server.policy.step import Step
 from authz_server.signals import SignalKind
@@ -213,10 +214,10 @@ def test_what_follows_the_answer_is_known_beforehand():
     snapshot = policy(text)
     candidates = snapshot.rules.candidates(Key(snapshot.catalogue.actions["read"], AGENT, ""))
     assert [plan.signal.name for plan in candidates.after] == ["denials"]
-    assert candidates.outcomes == ()
+    assert [plan.signal.name for plan in candidates.outcomes] == [OWNER]
     assert candidates.scores == ("risk",)
     listing = snapshot.rules.candidates(Key(snapshot.catalogue.actions["list"], AGENT, ""))
-    assert [plan.signal.name for plan in listing.outcomes] == ["failed"]
+    assert [plan.signal.name for plan in listing.outcomes] == ["failed", OWNER]
 
 
 def test_envelopes_are_those_of_the_key():

@@ -2,7 +2,7 @@
 
 from authz_server.errors import Fault
 from authz_server.policy.text import read_text
-from authz_server.policy.tree import Table, Where, described, shown
+from authz_server.policy.tree import Table, Where, described, let_go, shown
 
 
 def _tree(text: str) -> Table:
@@ -41,3 +41,13 @@ def test_values_are_described_in_words():
     root = _tree("{a: x, b: 1, c: true, d: , e: [], f: {}}")
     words = [described(node) for node in root.nodes.values()]
     assert words == ["text", "a number", "true or false", "nothing", "a list", "a mapping"]
+
+
+def test_a_file_that_is_let_go_of_keeps_the_places_of_what_is_held():
+    """And no cycle, so that it is freed with the policy that was read from it."""
+    faults = []
+    root = read_text("p.yaml", b"rules:\n  - {name: a}\n  - {name: b}\n", faults)
+    first = root.nodes["rules"].nodes[0]
+    let_go(first)
+    assert (first.file, first.path, first.line) == ("p.yaml", "rules[0]", 2)
+    assert (root.nodes, first.nodes) == ({}, {})
