@@ -60,7 +60,7 @@ class WorkSite:
     def open_task(self, agent: str, **more: Any) -> Any:
         """Let the orchestrator open a task for an agent; the answer with its token."""
         with self.tasks() as desk:
-            return desk.open(OpenTask("report", agent, **more))
+            return desk.open(OpenTask("weekly-report", agent, **more))
 
     def call(
         self, principal: str, tool: str, token: str = "", *, host: str = "files", path: str = "/mcp", **more: Any

@@ -135,7 +135,7 @@ def _describe(name: str, challenged: Challenged, now: float) -> Ask:
         host=request.host,
         path=request.path[:2048],
         query=request.query[:2048],
-        shown=_shown(request.body) if bound else "",
+        shown=_shown(challenged) if bound else "",
         rules=tuple(
             AskedRule(name=demand.rule, reason=reasons.get(demand.rule, ""), groups=demand.approvers)
             for demand in demands
@@ -148,14 +148,15 @@ def _describe(name: str, challenged: Challenged, now: float) -> Ask:
     )
 
 
-def _shown(body: bytes) -> str:
-    """What an approver can read of a body: JSON in one line, or how much there is of something else."""
+def _shown(challenged: Challenged) -> str:
+    """What an approver can read of a body: JSON in one line, of a call its parameters, or how much there is of something else."""
+    body, call = challenged.request.body, challenged.call
     if not body:
         return ""
     try:
-        found: Any = parse_json(body)
+        # Only where the catalogue says that it is a call: else an agent could hide what matters beside `params`.
+        found: Any = call.document.get("params") if call is not None else parse_json(body)
     except DecodeError:
         return f"{len(body)} bytes that are no JSON"
-    params = found.get("params") if isinstance(found, dict) and found.get("jsonrpc") == "2.0" else found
-    text = json.dumps(params, ensure_ascii=True, separators=(",", ":"))
+    text = json.dumps(found, ensure_ascii=True, separators=(",", ":"))
     return text if len(text) <= MAX_SHOWN else f"{text[: MAX_SHOWN - 24]}… ({len(text)} in all)"[:MAX_SHOWN]

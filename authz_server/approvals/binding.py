@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Final, NamedTuple
 
+from authz_server.content.rpc import Rpc
 from authz_server.keyhash import KeyedHash
 from authz_server.model import BodyState, Principal, Request, Task
 from authz_server.policy.digest import digest_of_rule
@@ -14,6 +15,9 @@ from authz_server.verdict import Demand, Verdict
 ARGUMENTS: Final = "arguments"
 _LABEL: Final = "authz-server/approval 1"
 """First part under the keyed hash. Nothing else that is hashed begins so."""
+
+_OF_ONE_TRY: Final = frozenset({"progressToken", "traceparent", "tracestate", "baggage"})
+"""Members of `params._meta` that differ each time that an MCP client makes the same call (basic, General fields)."""
 
 
 class Challenged(NamedTuple):
@@ -50,6 +54,11 @@ class Challenged(NamedTuple):
         """Where the step goes: the route's name of it, or the identity of the proxy in front of it."""
         return self.request.context.get("authz.service", "") or self.request.destination_principal
 
+    @property
+    def call(self) -> Rpc | None:
+        """The call in the body where the catalogue reads one there; a body that only looks like one is like any other."""
+        return self.snapshot.catalogue.classify(self.request).rpc
+
 
 def rule_digests(challenged: Challenged) -> Mapping[str, str]:
     """What the challenging rules say, by their names: an approval under another wording is none."""
@@ -70,7 +79,7 @@ def approval_id(keyed: KeyedHash, challenged: Challenged) -> str:
     if any(demand.binds == ARGUMENTS for demand in challenged.demands):
         if request.body_state not in {BodyState.ABSENT, BodyState.COMPLETE}:
             return ""
-        body = sha256(request.body).hexdigest()
+        body = _digest(request.body, challenged.call)
     rules = json.dumps(rule_digests(challenged), sort_keys=True)
     task = challenged.task
     return keyed.hex(
@@ -89,3 +98,16 @@ def approval_id(keyed: KeyedHash, challenged: Challenged) -> str:
             rules,
         )
     )
+
+
+def _digest(body: bytes, call: Rpc | None) -> str:
+    """What stands for a body: of a call all but its id and what follows it around, which a client makes anew for each try."""
+    if call is None:
+        return sha256(body).hexdigest()
+    document = {name: value for name, value in call.document.items() if name != "id"}
+    params = document.get("params", {})
+    if isinstance(params.get("_meta"), dict):
+        meta = {name: value for name, value in params["_meta"].items() if name not in _OF_ONE_TRY}
+        document["params"] = {**params, "_meta": meta}
+    text = json.dumps(document, sort_keys=True)
+    return f"call {sha256(text.encode('ascii')).hexdigest()}"

@@ -110,7 +110,9 @@ class ApprovalDesk:
                 raise ApprovalError("approval_group", "the approvers of this step are other groups")
             now = self._clock()
             known = self._shelf.find(ask_id, now)
-            earlier = known if known is not None and known.state == "approved" else None
+            # What was granted before this was asked is another matter, and may be used up.
+            holds = known is not None and known.state == "approved" and known.at >= ask.asked
+            earlier = known if holds else None
             grant = Grant(
                 id=ask.id,
                 key=self._new_id(),

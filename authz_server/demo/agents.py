@@ -1,4 +1,4 @@
-"""What the two agents of the demonstration do: plain HTTP steps, each with its own certificate."""
+"""Who takes part in the demonstration, and what its first two agents do: plain HTTP steps, each with its own certificate."""
 
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
@@ -7,6 +7,14 @@ BENIGN: Final = "spiffe://corp.example/ns/agents/sa/report-writer"
 INTRUDER: Final = "spiffe://corp.example/ns/agents/sa/helpdesk-bot"
 STOLEN: Final = "spiffe://corp.example/ns/ci/sa/deploy"
 """A second identity that the intruder got hold of."""
+PLANNER: Final = "spiffe://corp.example/ns/platform/sa/planner"
+"""Opens tasks."""
+ANALYST: Final = "spiffe://corp.example/ns/agents/sa/analyst"
+"""Works under one."""
+SCRAPER: Final = "spiffe://corp.example/ns/agents/sa/scraper"
+"""Got hold of its token."""
+DANA: Final = "spiffe://corp.example/ns/data/sa/dana"
+"""A person: looks at exports."""
 
 
 class DemoStep(NamedTuple):

@@ -1,4 +1,4 @@
-"""`authz-server demo`: watch a real Envoy ask about every request of a benign agent and of an intruder."""
+"""`authz-server demo`: watch a real Envoy ask about every request of a benign agent, of an intruder, and of declared work."""
 
 import json
 import signal
@@ -12,14 +12,16 @@ from typing import Any, Final
 import httpx
 from rich.console import Console
 
-from authz_server.demo.agents import DemoStep, Seen, benign_job, intrusion
+from authz_server.demo.agents import ANALYST, DemoStep, Seen, benign_job, intrusion
+from authz_server.demo.records import LOG_TIMEOUT_S, Records
 from authz_server.demo.servers import DemoError, Servers
-from authz_server.demo.show import Board, summary
-from authz_server.demo.site import Site, start_site
+from authz_server.demo.show import Board, WorkBoard, introduce, summary, work_summary
+from authz_server.demo.site import SERVER_NAME, Site, start_site
+from authz_server.demo.work import Act, Work
+from authz_server.errors import AuthzError
 
 PACE_S: Final = 0.12
 """Between two steps, so that a person can follow the table."""
-_LOG_TIMEOUT_S: Final = 5.0
 
 
 def run_demo(console: Console, *, keep: bool, pace_s: float = PACE_S) -> int:
@@ -31,7 +33,7 @@ def run_demo(console: Console, *, keep: bool, pace_s: float = PACE_S) -> int:
         pace_s: seconds between two steps.
 
     Returns:
-        0 when the benign agent finished and the intruder did not, else 1.
+        0 when the benign agent finished, the intruder did not, and the declared work went as it had to; else 1.
 
     Raises:
         DemoError: something did not start, or a decision left no record.
@@ -42,12 +44,14 @@ def run_demo(console: Console, *, keep: bool, pace_s: float = PACE_S) -> int:
     with tempfile.TemporaryDirectory(prefix="authz-demo-") as folder, Servers(Path(folder)) as servers:
         with console.status("starting Valkey, authz-server, an upstream and Envoy"):
             site = start_site(servers, time.time())
-        seen = _drive(console, site, pace_s)
+        records = Records(site.decisions)
+        seen = _drive(console, site, records, pace_s)
         latencies = _latencies(site, len(seen))
-        outcome = summary(console, seen, latencies)
+        chains = summary(console, seen, latencies)
+        work = _work(console, site, records, pace_s)
         if keep:
             _wait(console, site)
-        return 0 if outcome else 1
+        return 0 if chains and work else 1
 
 
 def _interleaved() -> Iterator[DemoStep]:
@@ -55,8 +59,8 @@ def _interleaved() -> Iterator[DemoStep]:
         yield from (step for step in pair if step is not None)
 
 
-def _drive(console: Console, site: Site, pace_s: float) -> list[Seen]:
-    records = _Records(site.decisions)
+def _drive(console: Console, site: Site, records: Records, pace_s: float) -> list[Seen]:
+    introduce(console, "A benign agent and an intruder", "Each step is asked about at authz-server by Envoy.")
     seen: list[Seen] = []
     key = ""
     clients: dict[str, httpx.Client] = {}
@@ -76,6 +80,32 @@ def _drive(console: Console, site: Site, pace_s: float) -> list[Seen]:
             for client in clients.values():
                 client.close()
     return seen
+
+
+def _work(console: Console, site: Site, records: Records, pace_s: float) -> bool:
+    """Show declared work; whether it went as it had to.
+
+    Raises:
+        DemoError: it could not even be done.
+    """
+    introduce(
+        console,
+        "Declared work",
+        "The planner opens a task for the analyst, whose token leaks; an export waits for Dana; the task ends.",
+    )
+    acts: list[Act] = []
+    with WorkBoard(console) as board:
+
+        def tell(act: Act) -> None:
+            acts.append(act)
+            board.add(act)
+            time.sleep(pace_s)
+
+        try:
+            Work(site, records, tell).run()
+        except AuthzError as error:
+            raise DemoError(f"the declared work stopped: {error}") from None
+    return work_summary(console, acts)
 
 
 def _send(client: httpx.Client, site: Site, step: DemoStep, key: str) -> httpx.Response:
@@ -99,48 +129,13 @@ def _read(response: httpx.Response) -> tuple[str, str]:
     return str(answer.get("decision_id", "")), ""
 
 
-class _Records:
-    """Finds decision records by id in the log that authz-server writes."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._known: dict[str, dict[str, Any]] = {}
-        self._offset = 0
-
-    def find(self, identifier: str) -> dict[str, Any]:
-        """The record of a decision, as soon as it is written.
-
-        Raises:
-            DemoError: it does not come.
-        """
-        limit = time.monotonic() + _LOG_TIMEOUT_S
-        while identifier not in self._known:
-            if time.monotonic() > limit:
-                raise DemoError(f"no record of decision {identifier!r}: was authz-server asked at all?")
-            time.sleep(0.01)
-            self._read_on()
-        return self._known[identifier]
-
-    def _read_on(self) -> None:
-        if not self._path.exists():
-            return
-        with self._path.open("rb") as log:
-            log.seek(self._offset)
-            for line in log:
-                if not line.endswith(b"\n"):
-                    break
-                self._offset += len(line)
-                record = json.loads(line)
-                self._known[record["decision_id"]] = record
-
-
 def _latencies(site: Site, expected: int) -> list[int]:
     """What authz-server added to each request, in microseconds, as Envoy measured it.
 
     Raises:
         DemoError: Envoy did not log every request.
     """
-    limit = time.monotonic() + _LOG_TIMEOUT_S
+    limit = time.monotonic() + LOG_TIMEOUT_S
     lines: list[str] = []
     while len(lines) < expected and time.monotonic() < limit:
         time.sleep(0.1)
@@ -154,12 +149,17 @@ def _latencies(site: Site, expected: int) -> list[int]:
 
 def _wait(console: Console, site: Site) -> None:
     tls = site.directory / "tls"
+    dana = f"--control localhost:{site.control_port} --server-name {SERVER_NAME} --ca {tls}/ca.crt --cert {tls}/dana.pem --key {tls}/dana.key"
     base = f"curl -sS --cacert {tls}/ca.crt --cert {tls}/report-writer.pem --key {tls}/report-writer.key --connect-to ::127.0.0.1:{site.port}"
     console.print("\n[bold]Still running.[/] Try (Ctrl-C ends it):", highlight=False)
     for line in (
         f"{base} https://crm.corp.example/v1/customers/7",
         f"{base} https://vault.corp.example/v1/secret/x -H 'Authorization: Bearer demo-deploy-key-7f3a'",
         f"{base} -X POST https://crm.corp.example/v1/customers/export",
+        f"authz-server task open --control unix:{site.control} --template weekly-report --agent {ANALYST} --token-only",
+        f"authz-server task list --control unix:{site.control} --all",
+        f"authz-server contained --control unix:{site.control}",
+        f"authz-server approvals {dana}",
         f"$EDITOR {site.directory}/policies/demo.yaml      # reloaded when saved",
         f"tail -f {site.decisions}",
         f"less {site.directory}/envoy.yaml",

@@ -16,10 +16,12 @@ from importlib.metadata import PackageNotFoundError, distribution
 from itertools import count
 from pathlib import Path
 from threading import Thread
-from typing import Final, Self
+from typing import Any, Final, Self
 
 START_TIMEOUT_S: Final = 30.0
 """A cold start of Envoy on a loaded machine takes seconds."""
+MCP: Final = "/mcp"
+"""Where the service for tools is called."""
 STOP_TIMEOUT_S: Final = 15.0
 
 
@@ -49,17 +51,27 @@ def envoy_binary() -> Path:
 
 
 class Upstream(BaseHTTPRequestHandler):
-    """The protected service: answers every request and says which decision let it through."""
+    """The protected services: answer every request and say which decision let it through.
+
+    The one for tools says what credential arrived: it is what the demonstration is about, and nothing secret beyond it.
+    """
 
     protocol_version = "HTTP/1.1"
 
     def _answer(self) -> None:
         length = int(self.headers.get("content-length") or 0)
-        self.rfile.read(length)
-        ours = {name: value for name, value in self.headers.items() if name.lower().startswith("x-authz-")}
-        body = json.dumps({"path": self.path.partition("?")[0], "decision": ours}).encode()
-        if self.path.startswith("/v1/secret/"):
-            body = json.dumps({"key": "demo-deploy-key-7f3a", "decision": ours}).encode()
+        sent = self.rfile.read(length)
+        path = self.path.partition("?")[0]
+        answer: dict[str, Any] = {"path": path}
+        if path.startswith("/v1/secret/"):
+            answer = {"key": "demo-deploy-key-7f3a"}
+        elif path == MCP:
+            arrived = {name: self.headers.get(name, "") for name in ("authorization", "txn-token")}
+            answer = {"jsonrpc": "2.0", "id": json.loads(sent).get("id"), "result": {"arrived": arrived}}
+        answer["decision"] = {
+            name: value for name, value in self.headers.items() if name.lower().startswith("x-authz-")
+        }
+        body = json.dumps(answer).encode()
         self.send_response(200)
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(body)))

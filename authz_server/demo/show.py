@@ -1,4 +1,4 @@
-"""What a person sees of the demonstration: a live table and a summary."""
+"""What a person sees of the demonstration: live tables and summaries."""
 
 from collections.abc import Mapping, Sequence
 from statistics import median, quantiles
@@ -7,11 +7,19 @@ from typing import Any, Final, Self
 
 from rich.console import Console
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 
 from authz_server.demo.agents import Seen
+from authz_server.demo.work import Act
 
-_COLOURS: Final = {"allow": "green", "throttle": "yellow", "deny": "red", "quarantine": "bold red"}
+_COLOURS: Final = {
+    "allow": "green",
+    "challenge": "yellow",
+    "throttle": "yellow",
+    "deny": "red",
+    "quarantine": "bold red",
+}
 
 
 WIDE: Final = 150
@@ -50,13 +58,12 @@ def _nearest(readings: Mapping[str, Any]) -> str:
     return f"{name} {reading['value']} {'>' if beyond else '≤'} {reading['limit']}"
 
 
-class Board:
-    """The table of steps, drawn anew with each."""
+class _Board:
+    """A table that is drawn anew with each row."""
 
-    def __init__(self, console: Console) -> None:
-        self._shown = _all if console.width >= WIDE else _nearest
-        self._table = _columns(wide=console.width >= WIDE)
-        self._live = Live(self._table, console=console, refresh_per_second=8)
+    def __init__(self, console: Console, table: Table) -> None:
+        self._table = table
+        self._live = Live(table, console=console, refresh_per_second=8)
         self._count = 0
 
     def __enter__(self) -> Self:
@@ -70,21 +77,76 @@ class Board:
         """Leave the last state on the screen."""
         self._live.__exit__(kind, error, trace)
 
+    def _add(self, *cells: str) -> None:
+        self._count += 1
+        self._table.add_row(str(self._count), *cells)
+
+
+class Board(_Board):
+    """The table of steps."""
+
+    def __init__(self, console: Console) -> None:
+        self._shown = _all if console.width >= WIDE else _nearest
+        super().__init__(console, _columns(wide=console.width >= WIDE))
+
     def add(self, seen: Seen) -> None:
         """Append one step."""
-        self._count += 1
         step, record = seen.step, seen.record
         decision = str(record.get("decision", "?"))
         colour = _COLOURS.get(decision, "white")
         tint = "cyan" if step.agent == "benign" else "magenta"
-        self._table.add_row(
-            str(self._count),
+        self._add(
             f"[{tint}]{step.principal.rpartition('/')[2]}[/]",
             f"{step.note}: {step.method} {step.host.partition('.')[0]}{step.path}",
             f"[{colour}]{decision}[/]",
             str(record.get("rule") or record.get("reason", "")),
             self._shown(record.get("readings", {})),
         )
+
+
+class WorkBoard(_Board):
+    """The table of declared work."""
+
+    def __init__(self, console: Console) -> None:
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        table.add_column("#", justify="right", no_wrap=True, min_width=2)
+        table.add_column("who", no_wrap=True, min_width=9)
+        table.add_column("act", no_wrap=True, overflow="ellipsis", max_width=48)
+        table.add_column("answer", no_wrap=True, min_width=10)
+        table.add_column("why, and what the caller reads", overflow="fold")
+        super().__init__(console, table)
+
+    def add(self, act: Act) -> None:
+        """Append one act; what had to happen otherwise stands out."""
+        colour = _COLOURS.get(act.answer, "cyan") if act.good else "bold white on red"
+        why = escape(act.why) if act.good else f"[bold red]{escape(act.why)}[/]"
+        self._add(act.who.rpartition("/")[2], escape(act.note), f"[{colour}]{escape(act.answer)}[/]", why)
+
+
+def introduce(console: Console, title: str, text: str) -> None:
+    """Begin a part."""
+    console.print(f"\n[bold]{title}.[/] {text}\n", highlight=False)
+
+
+def work_summary(console: Console, acts: Sequence[Act]) -> bool:
+    """Say how the declared work ended.
+
+    Returns:
+        Whether each act was answered as it had to be, and there were any.
+    """
+    wrong = [number for number, act in enumerate(acts, 1) if not act.good]
+    console.print()
+    if acts and not wrong:
+        console.print(
+            "[bold green]The work was done within its task, the thief is contained, the export passed once, "
+            "and the end held at once.[/]"
+        )
+        return True
+    which = ", ".join(map(str, wrong)) or "none was made"
+    console.print(
+        f"[bold red]The demonstration failed.[/] Acts that were answered otherwise than they had to be: {which}"
+    )
+    return False
 
 
 def summary(console: Console, seen: Sequence[Seen], latencies: Sequence[int]) -> bool:

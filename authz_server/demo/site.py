@@ -7,14 +7,26 @@ from pathlib import Path
 from string import Template
 from typing import Final, NamedTuple
 
-from authz_server.demo.agents import BENIGN, INTRUDER, STOLEN
+from authz_server.control.client import Target
+from authz_server.demo.agents import ANALYST, BENIGN, DANA, INTRUDER, PLANNER, SCRAPER, STOLEN
 from authz_server.demo.pki import Authority
 from authz_server.demo.servers import Servers, free_port, socket_ready
 
 EDGE: Final = "spiffe://corp.example/ns/edge/sa/gateway"
 """Envoy's own identity."""
-HOSTS: Final = ("crm", "files", "vault", "deploy", "dwh", "billing", "payroll")
-_AGENTS: Final = {"report-writer": BENIGN, "helpdesk-bot": INTRUDER, "ci-deploy": STOLEN}
+SERVER: Final = "spiffe://corp.example/ns/authz/sa/server"
+"""Of authz-server, where it is called over mutual TLS."""
+SERVER_NAME: Final = "authz.internal"
+HOSTS: Final = ("crm", "files", "vault", "deploy", "dwh", "billing", "payroll", "tools")
+_AGENTS: Final = {
+    "report-writer": BENIGN,
+    "helpdesk-bot": INTRUDER,
+    "ci-deploy": STOLEN,
+    "planner": PLANNER,
+    "analyst": ANALYST,
+    "scraper": SCRAPER,
+    "dana": DANA,
+}
 
 
 class Site(NamedTuple):
@@ -24,6 +36,13 @@ class Site(NamedTuple):
     port: int
     """Where Envoy listens with mTLS."""
     admin_port: int
+    control_port: int
+    """Where authz-server takes the calls of issuers of tasks and of people."""
+
+    @property
+    def control(self) -> Path:
+        """The socket for the same, in a directory of its own."""
+        return self.directory / "control" / "s"
 
     @property
     def decisions(self) -> Path:
@@ -37,19 +56,29 @@ class Site(NamedTuple):
 
     def tls(self, principal: str) -> ssl.SSLContext:
         """A client's TLS context with the SVID of a principal."""
-        name = next(name for name, known in _AGENTS.items() if known == principal)
         context = ssl.create_default_context(cafile=str(self.directory / "tls" / "ca.crt"))
-        context.load_cert_chain(self.directory / "tls" / f"{name}.pem", self.directory / "tls" / f"{name}.key")
+        context.load_cert_chain(*self._files(principal))
         return context
+
+    def target(self, principal: str) -> Target:
+        """How a principal calls authz-server."""
+        certificate, key = (path.read_bytes() for path in self._files(principal))
+        authority = (self.directory / "tls" / "ca.crt").read_bytes()
+        return Target(f"127.0.0.1:{self.control_port}", authority, certificate, key, SERVER_NAME)
+
+    def _files(self, principal: str) -> tuple[Path, Path]:
+        name = next(name for name, known in _AGENTS.items() if known == principal)
+        return self.directory / "tls" / f"{name}.pem", self.directory / "tls" / f"{name}.key"
 
 
 def write_certificates(directory: Path, now: float) -> None:
-    """Make the CA, Envoy's SVID and the agents' SVIDs."""
+    """Make the CA, the SVIDs of Envoy and of authz-server, and those of everybody who takes part."""
     directory.mkdir(mode=0o700)
     authority = Authority("corp.example", now)
     (directory / "ca.crt").write_bytes(authority.bundle_pem)
     for name, principal in _AGENTS.items():
         authority.issue(principal).write(directory, name)
+    authority.issue(SERVER, dns=[SERVER_NAME]).write(directory, "server")
     authority.issue(EDGE, dns=[f"{host}.corp.example" for host in HOSTS]).write(directory, "edge")
 
 
@@ -81,12 +110,19 @@ def start_site(servers: Servers, now: float) -> Site:
     write_certificates(directory / "tls", now)
     copy_policies(directory / "policies")
     socket = directory / "run" / "check.sock"
-    site = Site(directory, free_port(), free_port())
+    site = Site(directory, free_port(), free_port(), free_port())
     state = servers.valkey()
     config = render(
         "config.yaml",
         directory / "config.yaml",
-        {"socket": socket, "state": state, "ca": directory / "tls" / "ca.crt", "decisions": site.decisions},
+        {
+            "socket": socket,
+            "control": site.control,
+            "control_port": site.control_port,
+            "state": state,
+            "tls": directory / "tls",
+            "decisions": site.decisions,
+        },
     )
     program = servers.authz("--config", str(config), "--policies", str(directory / "policies"))
     servers.wait("authz-server", program, lambda: socket_ready(socket))

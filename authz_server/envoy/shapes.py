@@ -40,6 +40,8 @@ _ONCE_WITHOUT_COMMA = frozenset({
     "transfer-encoding",
     "txn-token",
     "upgrade",
+    "workload-identity-token",
+    "workload-proof-token",
     "x-envoy-auth-partial-body",
     "x-request-id",
 })  # fmt: skip

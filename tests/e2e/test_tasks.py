@@ -44,7 +44,7 @@ def test_work_goes_on_within_the_task(place):
     answers = [place.call(writer, "read_report", issued.token, arguments={"n": number}) for number in range(4)]
     assert [answer.status_code for answer in answers] == [200] * 4
     records = [place.site.record(decision_of(answer)) for answer in answers]
-    assert {(each["action"], each["task"]) for each in records} == {("files.read_report", "report")}
+    assert {(each["action"], each["task"]) for each in records} == {("files.read_report", "weekly-report")}
     assert {place.maker_of(each["decision_id"]) for each in records} == names(place)
     refused = place.call(writer, "read_report")
     assert (refused.status_code, error_of(refused)["data"]["reason"]) == (403, "no_match")
@@ -53,16 +53,16 @@ def test_work_goes_on_within_the_task(place):
 def test_only_its_issuer_opens_a_task(place):
     """Not the agent itself, not for an agent of another kind, and nothing wider than the template."""
     for caller, asked, code in (
-        (agent("writer"), OpenTask("report", agent("writer")), "task_issuer"),
-        (ORCHESTRATOR, OpenTask("report", OWNER), "task_agent"),
-        (ORCHESTRATOR, OpenTask("report", agent("writer"), actions=("*",)), "task_wider"),
+        (agent("writer"), OpenTask("weekly-report", agent("writer")), "task_issuer"),
+        (ORCHESTRATOR, OpenTask("weekly-report", OWNER), "task_agent"),
+        (ORCHESTRATOR, OpenTask("weekly-report", agent("writer"), actions=("*",)), "task_wider"),
         (ORCHESTRATOR, OpenTask("any", agent("writer")), "task_template_unknown"),
     ):
         with place.tasks(caller) as desk, pytest.raises(CallRefusedError) as refused:
             desk.open(asked)
         assert refused.value.code == code
     with place.tasks("local", replica=1) as desk:  # the people of the socket are in a group that may
-        assert desk.open(OpenTask("report", agent("writer"))).task.issuer == "group:soc"
+        assert desk.open(OpenTask("weekly-report", agent("writer"))).task.issuer == "group:soc"
 
 
 def test_a_call_outside_of_the_task_is_refused_as_its_client_understands(place):
@@ -129,7 +129,7 @@ def test_an_export_waits_for_somebody_and_passes_once(place):
             return [each for each in desk.pending() if each.id == approval["id"]]
 
         (shown,) = await_value(asked)
-        assert (shown.principal, shown.task, shown.originator) == (writer, "report", ORCHESTRATOR)
+        assert (shown.principal, shown.task, shown.originator) == (writer, "weekly-report", ORCHESTRATOR)
         assert shown.arguments == '{"name":"export_rows","arguments":{"rows":10}}'
         for caller in (writer, ORCHESTRATOR, "local"):
             with place.approvals(caller) as others, pytest.raises(CallRefusedError) as refused:

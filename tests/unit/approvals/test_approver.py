@@ -7,7 +7,8 @@ import pytest
 from authz_server.approvals import approver as module
 from authz_server.errors import StateUnavailableError
 from authz_server.verdict import Decision
-from tests.unit.approvals.world import ANN, DPO, NOW, SOC, World, challenged
+from tests.calls import JSON, tool_body
+from tests.unit.approvals.world import ANN, CALLS, DPO, NOW, SOC, World, challenged
 
 
 @pytest.fixture
@@ -153,7 +154,7 @@ def test_memory_is_bounded(it, monkeypatch):
 @pytest.mark.parametrize(
     ("body", "shown"),
     [
-        (b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"x"}}', '{"name":"x"}'),
+        (b'{"rows":9,"jsonrpc":"2.0","params":{"rows":1}}', '{"rows":9,"jsonrpc":"2.0","params":{"rows":1}}'),
         (b"not json", "8 bytes that are no JSON"),
         (b"\x1b[2J", "4 bytes that are no JSON"),
         ('{"a":"\u202e"}'.encode(), '{"a":"\\u202e"}'),
@@ -166,3 +167,23 @@ def test_an_approver_is_shown_what_is_asked_for(it, body, shown):
     (ask,) = it.shelf.asks(NOW)
     assert len(ask.shown) <= 2048
     assert shown is None or ask.shown == shown
+
+
+def test_of_a_call_its_parameters_are_shown(it):
+    """Where the catalogue reads one; elsewhere an agent could hide beside them what it really sends."""
+    it.lift(challenged(text=CALLS, body=tool_body("export", {"rows": 9}), headers=JSON, path="/mcp"))
+    (ask,) = it.shelf.asks(NOW)
+    assert ask.shown == '{"name":"export","arguments":{"rows":9}}'
+
+
+def test_what_is_used_up_can_be_asked_for_and_granted_again(it):
+    """By all of its groups: what one of them granted before does not count again."""
+    step = challenged(SOC, DPO)
+    name = it.ask(step)
+    it.approve(name)
+    it.approve(name, "spiffe://corp.example/ns/people/sa/dora", frozenset({"dpo"}))
+    assert it.lift(step)[0] is not None
+    it.now += 60
+    assert it.lift(step, b"again".ljust(16))[0] is None
+    assert [ask.id for ask in it.shelf.asks(it.now)] == [name]
+    assert it.approve(name).rules == ("exports-wait",)

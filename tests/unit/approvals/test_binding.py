@@ -5,8 +5,9 @@ import pytest
 from authz_server.approvals.binding import approval_id
 from authz_server.keyhash import KeyedHash
 from authz_server.model import BodyState, Task
+from tests.calls import JSON, body_of, tool_body
 from tests.steps import KEYED, principal
-from tests.unit.approvals.world import AGENT, DPO, POLICY, challenged
+from tests.unit.approvals.world import AGENT, CALLS, DPO, POLICY, challenged
 
 TASK = Task("report", "t" * 32, "group:analysts", AGENT, "alice", 0, 2_000_000_000, parties=frozenset({"alice", AGENT}))
 
@@ -73,3 +74,48 @@ def test_the_parties_are_everybody_in_the_chain():
     assert step.parties == {AGENT, "alice", "group:analysts"}
     assert step.lineage == ("group:analysts", "alice")
     assert challenged().parties == {AGENT}
+
+
+def call(body, text=CALLS, headers=JSON):
+    """The approval of a call of a tool."""
+    return name(text=text, body=body, headers=headers, path="/mcp")
+
+
+EXPORT = tool_body("export", {"rows": 9}, _meta={"progressToken": 1, "com.example/tenant": "a"})
+
+
+@pytest.mark.parametrize(
+    "again",
+    [
+        EXPORT.replace(b'"id": 1', b'"id": "another"'),
+        EXPORT.replace(b'"progressToken": 1', b'"traceparent": "00-1-2-01", "progressToken": 2'),
+        EXPORT.replace(b'"rows": 9', b'"rows":   9'),
+    ],
+)
+def test_a_call_that_is_made_again_has_the_same_approval(again):
+    """With a new id, as its protocol demands, and what follows one try around."""
+    assert again != EXPORT
+    assert call(again) == call(EXPORT)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        EXPORT.replace(b'"rows": 9', b'"rows": 90'),
+        EXPORT.replace(b'"rows": 9', b'"rows": "9"'),
+        EXPORT.replace(b'tenant": "a"', b'tenant": "b"'),
+        EXPORT.replace(b'"id": 1', b'"id": 1, "more": true'),
+        tool_body("export", {"rows": 9}, requestState="s"),
+        body_of("tools/call", params={"name": "export", "arguments": {"rows": 9, "id": 1}}),
+    ],
+)
+def test_another_call_is_another_approval(other):
+    """Whatever else differs, beside the arguments too."""
+    assert call(other) != call(EXPORT)
+
+
+def test_what_only_looks_like_a_call_is_bound_as_a_whole():
+    """Its `id` may be what the destination goes by."""
+    one, two = body_of(id="account-1"), body_of(id="account-2")
+    assert name(body=one, headers=JSON) != name(body=two, headers=JSON)
+    assert call(one, headers={}) != call(two, headers={})

@@ -23,6 +23,8 @@ POLICY = """
       - {name: exports-wait, match: {action: export}, then: challenge, reason: exports are looked at, approval: {by: ["group:soc"]}}
       - {name: big-ones-too, match: {action: export}, then: challenge, approval: {by: ["group:dpo"], binds: action}}
 """
+CALLS = POLICY.replace("{method: POST, path: /export}", "{path: /mcp, mcp.tool: export}")
+"""The same for a call of a tool."""
 SOC = Demand("exports-wait", ("group:soc",), "arguments", 1, 600)
 DPO = Demand("big-ones-too", ("group:dpo",), "action", 1, 600)
 MARK = b"m" * 16
@@ -65,4 +67,4 @@ class World:
         return self.desk.approve(author, rights, groups, name, "looked at it")
 
 
-__all__ = ["AGENT", "ANN", "BOB", "DPO", "MARK", "MAY", "NOW", "POLICY", "SOC", "World", "challenged"]
+__all__ = ["AGENT", "ANN", "BOB", "CALLS", "DPO", "MARK", "MAY", "NOW", "POLICY", "SOC", "World", "challenged"]

@@ -45,6 +45,15 @@ def test_the_upstream_tells_which_decision_let_a_request_through(servers):
     assert httpx.get(f"{base}/v1/secret/a").json() == {"key": "demo-deploy-key-7f3a", "decision": {}}
 
 
+def test_the_service_for_tools_tells_what_credential_arrived(servers):
+    """In the answer to the call; nothing where nothing came."""
+    base = f"http://127.0.0.1:{servers.upstream()}"
+    headers = {"authorization": "Bearer minted", "x-authz-action": "a", "cookie": "c"}
+    answer = httpx.post(f"{base}/mcp?q=1", headers=headers, json={"jsonrpc": "2.0", "id": "7"}).json()
+    arrived = {"authorization": "Bearer minted", "txn-token": ""}
+    assert answer == {"jsonrpc": "2.0", "id": "7", "result": {"arrived": arrived}, "decision": {"x-authz-action": "a"}}
+
+
 def test_everything_started_ends_with_the_block(tmp_path):
     """Programs, also one that ignores SIGTERM, and the upstream."""
     with Servers(tmp_path) as servers:

@@ -5,8 +5,9 @@ import io
 import pytest
 from rich.console import Console
 
-from authz_server.demo.agents import Seen, benign_job, intrusion
-from authz_server.demo.show import Board, summary
+from authz_server.demo.agents import ANALYST, Seen, benign_job, intrusion
+from authz_server.demo.show import Board, WorkBoard, introduce, summary, work_summary
+from authz_server.demo.work import Act
 
 
 def record(decision="allow", **more):
@@ -75,3 +76,39 @@ def test_a_step_is_a_row_with_its_nearest_limit(readings, shown):
     text = out.getvalue()
     for word in ("report-writer", "which customers are there", "allow", "a-rule", shown):
         assert word in text
+
+
+def shown(show):
+    out = io.StringIO()
+    found = show(Console(file=out, width=200))
+    return found, out.getvalue()
+
+
+def test_an_act_is_a_row():
+    """Who, what, the answer and why, as they are; markup of a rule's text is none."""
+
+    def show(console):
+        with WorkBoard(console) as board:
+            board.add(Act(ANALYST, "read the template", "allow", "within-the-task [red]x", good=True))
+            board.add(Act("warehouse", "look", "?", "it had to be allow", good=False))
+
+    _, text = shown(show)
+    for word in ("analyst", "read the template", "allow", "within-the-task [red]x", "warehouse", "it had to be allow"):
+        assert word in text
+
+
+@pytest.mark.parametrize(
+    ("good", "said"), [([True, True], "the export passed once"), ([True, False], ": 2"), ([], "none")]
+)
+def test_the_end_of_the_work(good, said):
+    """One act that was answered otherwise is a failure that names it, and so is a story without acts."""
+    acts = [Act(ANALYST, "n", "allow", "w", each) for each in good]
+    outcome, text = shown(lambda console: work_summary(console, acts))
+    assert outcome is (good == [True, True])
+    assert said in text
+    assert ("The demonstration failed." in text) is not outcome
+
+
+def test_a_part_has_a_heading():
+    """With a sentence about it."""
+    assert "Declared work. A task." in shown(lambda console: introduce(console, "Declared work", "A task."))[1]

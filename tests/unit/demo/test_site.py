@@ -11,9 +11,12 @@ import yaml
 from cryptography import x509
 
 from authz_server.config import load_config
-from authz_server.demo.agents import BENIGN, INTRUDER, STOLEN, benign_job, intrusion
-from authz_server.demo.site import EDGE, HOSTS, Site, copy_policies, render, write_certificates
+from authz_server.control.operators import build_operators
+from authz_server.demo.agents import ANALYST, BENIGN, DANA, INTRUDER, PLANNER, SCRAPER, STOLEN, benign_job, intrusion
+from authz_server.demo.site import EDGE, HOSTS, SERVER_NAME, Site, copy_policies, render, write_certificates
+from authz_server.demo.work import HOST
 from authz_server.inspection import lint_policy
+from authz_server.model import Caller, CallerKind
 
 
 def test_certificates_are_for_their_owner_alone(tmp_path):
@@ -25,18 +28,32 @@ def test_certificates_are_for_their_owner_alone(tmp_path):
     names = edge.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert names.get_values_for_type(x509.UniformResourceIdentifier) == [EDGE]
     assert names.get_values_for_type(x509.DNSName) == [f"{host}.corp.example" for host in HOSTS]
-    site = Site(tmp_path, 1, 2)
-    for principal in (BENIGN, INTRUDER, STOLEN):
+    site = Site(tmp_path, 1, 2, 3)
+    for principal in (BENIGN, INTRUDER, STOLEN, ANALYST, SCRAPER):
         assert site.tls(principal).verify_mode.name == "CERT_REQUIRED"
+    for principal in (PLANNER, DANA):
+        target = site.target(principal)
+        (found,) = (
+            x509.load_pem_x509_certificate(target.certificate)
+            .extensions.get_extension_for_class(x509.SubjectAlternativeName)
+            .value
+        )
+        assert (found.value, target.address, target.server_name) == (principal, "127.0.0.1:3", SERVER_NAME)
 
 
 def test_the_configuration_is_one_that_the_server_takes(tmp_path):
     """Every placeholder is filled, and nothing in it is unknown."""
-    values = {"socket": "/run/s", "state": "memory", "ca": "/ca", "decisions": "/log"}
+    values = {"socket": "/run/s", "control": "/control/s", "control_port": 7, "tls": "/tls", "decisions": "/log"}
+    values["state"] = "memory"
     path = render("config.yaml", tmp_path / "config.yaml", values)
     config = load_config(str(path), path.read_bytes(), {})
     assert config.listen[0].address == "unix:/run/s"
     assert config.trust.identity_from == ("certificate", "principal")
+    assert [each.address for each in config.control.listen] == ["unix:/control/s", "127.0.0.1:7"]
+    operators = build_operators(config.operators)
+    assert operators.find(Caller(CallerKind.MTLS, DANA)).groups == ("data-owners",)
+    assert operators.find(Caller(CallerKind.SOCKET, "s")).groups == ("oncall",)
+    assert operators.find(Caller(CallerKind.MTLS, ANALYST)) is None
     with pytest.raises(KeyError):
         render("config.yaml", tmp_path / "config.yaml", {"socket": "/run/s"})
 
@@ -46,6 +63,7 @@ def test_the_policy_is_sound_and_knows_every_benign_step(tmp_path):
     copy_policies(tmp_path / "policies")
     assert not lint_policy(tmp_path / "policies").warnings
     hosts = {step.host.removesuffix(".corp.example") for step in (*benign_job(), *intrusion())}
+    hosts.add(HOST.removesuffix(".corp.example"))
     assert hosts <= set(HOSTS)
 
 
