@@ -160,11 +160,15 @@ class TaskRoad:
         if publisher is None:
             return
         now, entity = whole_ms(assembly.clock()), Entity("task", (task.id,))
+        until = whole_ms(max(task.deadline, now) + _MARGIN_S)
+        known = self._road.registry.find(entity)
+        if known is not None and known.contains(now) and known.until >= until:
+            return  # denied for longer already, and perhaps for a reason that somebody has to look at
         record = Record(
             id=assembly.new_id(),
             kind=CONTAIN,
             entity=entity,
-            until=whole_ms(max(task.deadline, now) + _MARGIN_S),
+            until=until,
             version=self._road.registry.next_version(entity, now),
             rule=TASK_ENDED,
             reason="",

@@ -59,7 +59,7 @@ class Bench:
         self.woken = []
         self.contained = ContainedSet()
         self.local = MemoryStore(KEYED, self.clock.milliseconds)
-        self.store = store or self.local
+        self.store = store if store is not None else self.local
         sources = (CredentialSource("authorization", ("bearer", "basic")), CredentialSource("x-api-key"))
         numbers = itertools.count(1)
         values = {

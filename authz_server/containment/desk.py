@@ -11,7 +11,7 @@ from authz_server.containment.record import CONTAIN, FOREVER, RELEASE, Record, w
 from authz_server.containment.refusal import Refusal
 from authz_server.containment.registry import Registry
 from authz_server.errors import StateUnavailableError
-from authz_server.model import Containment, Entity
+from authz_server.model import TASK_ENDED, Containment, Entity
 from authz_server.state.containment import ContainedSet
 
 MAX_SECONDS: Final = 10 * 366 * 86_400.0
@@ -128,6 +128,8 @@ class Desk:
             entity = act.name_entity()
             now = self._clock()
             known = self._registry.find(entity)
+            if known is not None and known.rule == TASK_ENDED and known.contains(now):
+                raise Refusal("not_contained", "the task is over; work goes on under a new one")
             unknown = (known is None or not known.contains(now)) and self._contained.find((entity,), now) is None
             if unknown and self._registry.count(author, now) >= MAX_BY_AUTHOR:
                 raise Refusal("not_contained", "nothing is known to contain it")

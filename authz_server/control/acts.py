@@ -36,7 +36,8 @@ class ActLog:
         Args:
             said: plain values by name: `event`, `act`, `author`, `result`, and what else is known about it.
         """
-        level = logging.INFO if said.get("result") == DONE else logging.WARNING
+        refused = said.get("result", DONE) != DONE or "alert" in said
+        level = logging.WARNING if refused else logging.INFO
         LOG.log(level, "%s", printable(json.dumps(said, ensure_ascii=False, default=str), MAX_LINE))
         try:
             self._record({"decision_id": "", "time": round(self._clock(), 6), **said})

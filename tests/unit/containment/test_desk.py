@@ -8,7 +8,7 @@ from authz_server.containment.desk import ASKED_S, MAX_BY_AUTHOR, MAX_KEPT_S, MA
 from authz_server.containment.held import Held
 from authz_server.containment.record import FOREVER, RELEASE
 from authz_server.containment.refusal import Refusal
-from authz_server.model import Containment, Entity
+from authz_server.model import TASK_ENDED, Containment, Entity
 from tests.unit.containment.fleet import ALICE, ALL, BOB, NOW, OPS, SOC, Clock, Lossy, Replica, record
 
 GATEWAY = Entity("principal", ("spiffe://corp.example/ns/istio-system/sa/gateway",))
@@ -41,6 +41,14 @@ def test_contains_and_releases(one: Replica, clock: Clock) -> None:
         ("contain", SOC, "done", made.version), ("release", OPS, "done", freed.version),
     ]  # fmt: skip
     assert one.acts[0]["entity"] == {"type": "principal", "parts": list(ALICE.parts)}
+
+
+def test_a_task_that_is_over_stays_over(one: Replica, clock: Clock) -> None:
+    """Its end is no misdeed that somebody could forgive: whoever held its token would go on."""
+    ended = Entity("task", ("0" * 32,))
+    one.publisher.publish(record(ended)._replace(rule=TASK_ENDED, author="authz-server"))
+    assert refusal(lambda: one.desk.release(SOC, ALL, ended, "x")) == "not_contained"
+    assert one.holds(ended)
 
 
 def test_works_without_a_store(replica: Callable[..., Replica]) -> None:

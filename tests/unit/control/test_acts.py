@@ -31,6 +31,19 @@ def test_texts_cannot_write_to_a_terminal(caplog):
     assert len(line.getMessage()) < MAX_LINE + 99
 
 
+@pytest.mark.parametrize(
+    ("said", "level"),
+    [
+        ({"event": "task_opened", "author": "x"}, logging.INFO),
+        ({"event": "approval_fatigue", "alert": "high"}, logging.WARNING),
+    ],
+)
+def test_what_has_no_result_was_done_and_an_alarm_is_a_warning(caplog, said, level):
+    caplog.set_level(logging.INFO)
+    ActLog(lambda _: None, lambda: 1e9)(said)
+    assert [line.levelno for line in caplog.records] == [level]
+
+
 @pytest.mark.parametrize("error", [OSError, ValueError])
 def test_a_record_that_cannot_be_written_is_told(caplog, error):
     """The line stands."""

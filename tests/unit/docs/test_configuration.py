@@ -93,7 +93,7 @@ def test_every_command_that_is_named_exists(manual):
     assert named <= {*GROUP.commands, *(f"policy {name}" for name in GROUP.commands["policy"].commands)}
 
 
-def test_the_settings_that_are_not_supported_yet_are_complete():
+def test_the_settings_that_are_not_supported_are_complete():
     """As the loader refuses them by name."""
-    text = read("configuration.md").partition("## Not yet supported")[2]
+    text = read("configuration.md").partition("## Not supported")[2]
     assert set(quoted(text)) == set(config_load._LATER)

@@ -7,9 +7,10 @@ from envoy.service.auth.v3.external_auth_pb2 import CheckResponse
 from authz_server.envoy import paths as envoy_paths
 from authz_server.envoy import shapes
 from authz_server.envoy.encode import DENIED_503
-from authz_server.model import BodyState, Call, Caller, CallerKind
+from authz_server.model import TASK_ENDED, BodyState, Call, Caller, CallerKind
 from authz_server.policy.catalogue import UNCLASSIFIED_CODES
 from authz_server.state import guard
+from authz_server.task import binding
 from tests.harness import Bench
 from tests.manual.markdown import blocks, codes
 from tests.manual.source import given, keywords, returned, texts, trees
@@ -61,8 +62,9 @@ def test_the_details_of_the_catalogue_are_complete():
 
 
 def test_the_details_of_tasks_are_complete():
-    """Whatever keeps a verified task from holding."""
-    assert codes("decisions.md", "Code", "Details of tasks") == returned("policy/tasks.py")
+    """Whatever keeps a genuine token from being shown, and a verified task from holding."""
+    expected = returned("policy/tasks.py", "task/binding.py") | {binding.ANOTHER, TASK_ENDED}
+    assert codes("decisions.md", "Code", "Details of tasks") == expected
 
 
 def test_the_other_details_are_complete():
@@ -78,7 +80,32 @@ def test_the_other_details_are_complete():
         f"body_{state.value}" for state in BodyState if state not in {BodyState.COMPLETE, BodyState.ABSENT}
     }  # what `_cannot_be_asked` refuses
     expected = written | concluded | failed | unasked | {guard.NEVER, guard.RATE, guard.SHARE}
-    assert codes("decisions.md", "Code", "Other details") == expected - {"identity_absent", ""}
+    assert codes("decisions.md", "Code", "Other details") == expected - {"identity_absent", TASK_ENDED, ""}
+
+
+def test_the_records_of_acts_are_complete():
+    """Each event that somebody writes into the decision log, and the one of alerts."""
+    events = codes("decisions.md", "Event", "Records of acts")
+    assert events | {"unchecked_request"} == _events()
+
+
+def _events():
+    found = set()
+    for _, node in trees("containment", "taskbook", "approvals", "control"):
+        if isinstance(node, ast.Dict):
+            members = zip(node.keys, node.values, strict=True)
+            found |= {value.value for key, value in members if _is(key, "event") and isinstance(value, ast.Constant)}
+        if (
+            isinstance(node, ast.Call)
+            and ast.unparse(node.func) == "self._tell"
+            and isinstance(node.args[0], ast.Constant)
+        ):
+            found.add(node.args[0].value)
+    return found
+
+
+def _is(node, text):
+    return isinstance(node, ast.Constant) and node.value == text
 
 
 def test_the_details_of_the_last_resort_are_documented():
