@@ -20,6 +20,8 @@ class Circumstances(NamedTuple):
     """Takes one step out of an envelope at a time; without it there are no envelopes."""
     injects: bool = True
     """Whether credentials for destinations can be made here; without it a step that needs one is denied."""
+    proof: str | Invalid = ""
+    """The kind of the proof of possession that holds, `""` for none; Invalid for one that does not hold, which denies."""
 
 
 NOTHING_MORE: Final = Circumstances()

@@ -75,6 +75,9 @@ def containments(step: Step, enforced: Iterable[Outcome]) -> tuple[Containment, 
 
 
 def _scopes(step: Step, entities: Sequence[Entity], rule: Rule) -> Iterable[tuple[Entity, float]]:
+    if step.inherited and not step.inherited.isdisjoint(rule.signals):
+        yield from _inherited_scopes(step, entities, rule)
+        return
     vouched = _is_vouched_for(step, rule)
     legacy = step.principal is not None and step.principal.id.startswith(LEGACY)
     for written, seconds in rule.entry.contain:
@@ -89,6 +92,19 @@ def _scopes(step: Step, entities: Sequence[Entity], rule: Rule) -> Iterable[tupl
             chosen = [entity for entity in entities if entity.type == "instance"]
         for entity in chosen:
             yield entity, step.now + seconds
+
+
+def _inherited_scopes(step: Step, entities: Sequence[Entity], rule: Rule) -> Iterable[tuple[Entity, float]]:
+    """What another's past contains: who presents the credential together with it, since neither is proved to belong to the other.
+
+    Nothing, where one destination alone says that it was presented: the step is denied, and so is the next one with it.
+    """
+    if step.reporter:
+        return
+    until = step.now + max([seconds for _, seconds in rule.entry.contain], default=0)
+    for entity in entities:
+        if entity.type == "pair":
+            yield entity, until
 
 
 def _is_vouched_for(step: Step, rule: Rule) -> bool:

@@ -131,6 +131,8 @@ class Task(NamedTuple):
     """A budget of steps below the template's; 0 for the template's own."""
     parties: frozenset[str] = frozenset()
     """Everybody who has a part in it, none of whom may approve its steps."""
+    key: str = ""
+    """The thumbprint of the key that its token is bound to; `""` for another binding."""
 
 
 class Outcome(NamedTuple):

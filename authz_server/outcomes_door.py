@@ -20,6 +20,7 @@ from authz_server.keyhash import KeyedHash
 from authz_server.listeners.doors import UNIX
 from authz_server.model import Caller
 from authz_server.policy.entries import Fed
+from authz_server.policy.heritage import OWNER
 from authz_server.policy.reporters import REPORTERS
 from authz_server.policy.snapshot import Snapshot
 from authz_server.signals import Hit
@@ -109,7 +110,9 @@ def tell_outcomes(config: Config, policy: Snapshot) -> None:
                 LOG.warning("%s takes access logs from everybody who reaches it (insecure_plaintext)", listen.address)
         return
     names = sorted(
-        name for name, plan in policy.plans.items() if plan.fed is Fed.OUTCOMES and not name.startswith(REPORTERS)
+        name
+        for name, plan in policy.plans.items()
+        if plan.fed is Fed.OUTCOMES and not name.startswith((REPORTERS, OWNER))
     )
     if names:
         LOG.warning("access_logs is not set: nothing feeds the signals that learn from outcomes: %s", ", ".join(names))

@@ -84,7 +84,7 @@ def begin(
         request: decoded and canonical.
         identity: valid or absent, of a legacy caller too; an invalid one never gets here.
         now: Unix time in seconds.
-        circumstances: task, reporter, approvals and envelopes.
+        circumstances: task, reporter, approvals, envelopes and proof.
     """
     principal = identity if isinstance(identity, Principal) else None
     classified = snapshot.catalogue.classify(request)
@@ -94,11 +94,14 @@ def begin(
     step.task = task if isinstance(task, Task) else None
     step.reporter = circumstances.reporter
     step.approved = circumstances.approved
+    proof = circumstances.proof
+    if isinstance(proof, str):
+        step.proof = proof
     if snapshot.contained and contained_by(snapshot.contained, step) is not None:
         return Decided(refuse_contained(step.principal, "declared"))
     refused = None
-    if classified.refused or task is not None or step.action.body:
-        refused = refusal_of(snapshot, step, classified.refused, task)
+    if classified.refused or task is not None or step.action.body or step.proof != proof:
+        refused = refusal_of(snapshot, step, classified.refused, task, proof)
     candidates = snapshot.rules.candidates(key_of(step))
     if refused is not None:
         # It counts like any refused step: probing is not to be for nothing.
@@ -153,8 +156,9 @@ def conclude(pending: Pending, readings: Readings, replicas: int = 1, *, local: 
     if step.task is not None:
         step.within_budget = snapshot.tasks.is_within_budget(step)
     later = candidates.later
-    late = later.evaluate_degraded(step, local=local) if readings.degraded else later.evaluate(step)
-    verdict = combine(step, candidates, (early, late), degraded=readings.degraded)
+    degraded = readings.degraded or step.inherited is None
+    late = later.evaluate_degraded(step, local=local) if degraded else later.evaluate(step)
+    verdict = combine(step, candidates, (early, late), degraded=degraded)
     if candidates.scores:
         told = [step.readings.get(name, 0) for name in candidates.scores if not name.startswith(REPORTERS)]
         verdict = verdict._replace(risk=max(told, default=0))

@@ -1,4 +1,4 @@
-"""Why a step is refused before any rule is asked: the catalogue, its task or its body. Pure."""
+"""Why a step is refused before any rule is asked: the catalogue, its proof, its task or its body. Pure."""
 
 from authz_server.model import Invalid, Task
 from authz_server.policy.catalogue import UNCLASSIFIED_CODES
@@ -8,12 +8,16 @@ from authz_server.policy.step import Step
 from authz_server.verdict import Decision, Reason, Verdict
 
 
-def refusal_of(snapshot: Snapshot, step: Step, refused: str, task: Task | Invalid | None) -> Verdict | None:
-    """Why no rule is asked: the catalogue, the task or the body. A task that does not hold is none of the step's."""
+def refusal_of(
+    snapshot: Snapshot, step: Step, refused: str, task: Task | Invalid | None, proof: str | Invalid = ""
+) -> Verdict | None:
+    """Why no rule is asked: the catalogue, the proof, the task or the body. A task that does not hold is none of the step's."""
     if refused:
         step.task = None
         reason = Reason.NO_MATCH if refused in UNCLASSIFIED_CODES else Reason.DECODE_ERROR
         return _refuse(step, reason, refused)
+    if isinstance(proof, Invalid):
+        return _refuse(step, Reason.UNAUTHENTICATED, proof.reason)
     if task is not None:
         fault = task.reason if isinstance(task, Invalid) else snapshot.tasks.fault_of(task, step.principal, step.now)
         if fault:

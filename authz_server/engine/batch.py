@@ -6,8 +6,9 @@ from typing import Final, NamedTuple
 from authz_server.engine.measuring import Asked
 from authz_server.engine.ports import Ports, Trust
 from authz_server.envoy.encode import DENIED_503
-from authz_server.model import Call, Request, Task
+from authz_server.model import Call, Principal, Request, Task
 from authz_server.pdp import Decided, Pending
+from authz_server.proving.proved import Proved
 from authz_server.record import DecisionEvent
 from authz_server.verdict import Decision, Reason, Verdict
 
@@ -25,9 +26,13 @@ class Waiting(NamedTuple):
 
     position: int
     request: Request
-    pending: Pending
+    pending: Pending | Decided
+    """Decided: a step that reads nothing and is allowed, if its proof has not been used."""
     asked: Asked
+    principal: Principal | None
     task: Task | None = None
+    proof: Proved | None = None
+    """Its use is the last of what is asked."""
 
 
 class Done(NamedTuple):

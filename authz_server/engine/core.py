@@ -12,6 +12,7 @@ from authz_server import pdp
 from authz_server.engine.batch import Batch, Done, Waiting
 from authz_server.engine.containing import Containing
 from authz_server.engine.folds import without_lowering
+from authz_server.engine.heirs import extend, take_inherited
 from authz_server.engine.judge import DEADLINE_RESERVE_MS, LATE, Judge, withdraw
 from authz_server.engine.leases import LeasedMeter
 from authz_server.engine.measuring import Answers, Asked, Measuring, owner_of
@@ -94,6 +95,8 @@ class Engine:
             decision_id: so that it counts once, whichever replicas are told of it; `""` for each time that it is told.
         """
         hits = without_lowering(self._ports.policy.current.learned(expected, outcome))
+        if self._ports.heritage is not None:
+            hits = self._ports.heritage.learn(hits)
         if hits:
             mark = self._ports.keyed.digest(("outcome", decision_id)) if decision_id else b""
             self._measuring.defer(Asked(owner_of(hits), Measurement(hits, mark, lasting=bool(mark))))
@@ -101,6 +104,7 @@ class Engine:
     def _finish(self, batch: Batch, waiting: Sequence[Waiting]) -> None:
         """Make the one round trip, and decide by what it brings; where it fails as it should not, all are denied."""
         try:
+            waiting = extend(self._ports.heritage, waiting, batch.now)
             answers = self._measuring.measure([each.asked for each in waiting], batch.now)
         except Exception as error:  # noqa: BLE001 - as in _begin
             _log_fault("measured", error)
@@ -116,6 +120,7 @@ class Engine:
             call = batch.calls[each.position]
             lone = alone.get(place) if alone else None
             try:
+                read = take_inherited(each, read, self._ports.replicas)  # noqa: PLW2901 - the rest is not its own
                 late = call.remaining_ms is not None and call.remaining_ms - elapsed_ms < DEADLINE_RESERVE_MS
                 if late:
                     decided = withdraw(each, read, LATE)
@@ -134,6 +139,8 @@ class Engine:
     def _settle(self, batch: Batch, decided: Decided, position: int, request: Request | None) -> None:
         """Answer; what the verdict contains is enforced here before the next step is looked at."""
         verdict = decided.verdict
+        if decided.expected and self._ports.heritage is not None:
+            decided = self._ports.heritage.trim(decided, batch.now)
         if batch.snapshot.shadow and not batch.must_show(verdict):
             verdict = pdp.in_shadow(verdict)
         if verdict.contain:
@@ -165,6 +172,8 @@ class Engine:
             ports.meter.renew(ports.store, now)
         if ports.approver is not None:
             ports.approver.flush()
+        if ports.heritage is not None:
+            ports.heritage.flush(now)
 
     def close(self) -> None:
         """After the last tick: give back to the others what this replica has leased and not used."""

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from authz_server.model import Entity
+from authz_server.policy.heritage import OWNER
 from authz_server.policy.reporters import REPORTERS
 from authz_server.signals import Hit, Readings, SignalKind
 
@@ -29,6 +30,7 @@ FREE: Final = frozenset(
         "principal.cohort",
         "principal.authenticated_by",
         "lineage",
+        OWNER,
         "task",
         "task.template",
         "task.id",

@@ -5,6 +5,7 @@ from typing import Final, NamedTuple
 
 from authz_server import pdp
 from authz_server.approvals.binding import Challenged
+from authz_server.engine import proofs
 from authz_server.engine.batch import Batch, Done, Waiting
 from authz_server.engine.measuring import Asked
 from authz_server.engine.ports import Ports
@@ -24,6 +25,7 @@ from authz_server.model import (
 )
 from authz_server.pdp import Circumstances, Decided, Pending
 from authz_server.policy.envelopes import Meter
+from authz_server.proving.proved import Proved
 from authz_server.signals import Hit, Measurement, Readings
 from authz_server.verdict import Decision, Reason, Verdict
 
@@ -81,7 +83,8 @@ class Judge:
         self, batch: Batch, position: int, call: Call, request: Request, principal: Principal | None
     ) -> Waiting | Done:
         ports, now = self._ports, batch.now
-        task = ports.tasks.task_of(request, principal, now) if ports.tasks is not None else None
+        shown = proofs.verify(ports, call, request, principal, now) if ports.proofs is not None else None
+        task = proofs.find_task(ports, request, principal, now, shown) if ports.tasks is not None else None
         proved = task if isinstance(task, Task) else None
         if principal is not None:
             ports.guard.seen(principal.id, now)
@@ -93,6 +96,8 @@ class Judge:
             if held is not None:
                 return Done(request, Decided(held))
         more = self._circumstances(batch, call, request, principal, task)
+        if shown is not None:
+            more = more._replace(proof=proofs.word_of(shown, proved))
         begun = pdp.begin(batch.snapshot, request, principal or ABSENT, now, more)
         if ports.sparing is not None:
             begun = ports.sparing.begin(begun, principal, now, batch.started)
@@ -107,12 +112,15 @@ class Judge:
                         batch.snapshot, request, principal or ABSENT, now, more._replace(approved=names)
                     ),
                 )
-            return Done(request, self._carrying(begun, proved, now))
+            if begun.verdict.decision is not Decision.ALLOW or not isinstance(shown, Proved):
+                return Done(request, self._carrying(proofs.told(begun, shown), proved, now))
         flags = flags or pdp.containment_entities(principal, request, proved)
         if proved is not None and ports.tasks_in_store:
             flags = (*flags, Entity(OPEN_TASK, (proved.id,)))
-        asked = self.ask(call, principal.id if principal else "", begun.hits, flags)
-        return Waiting(position, request, begun, asked, proved)
+        hits = begun.hits if isinstance(begun, Pending) else ()
+        using = shown if isinstance(shown, Proved) else None
+        asked = self.ask(call, principal.id if principal else "", hits if using is None else (*hits, using.use), flags)
+        return Waiting(position, request, begun, asked, principal, proved, using)
 
     def conclude(self, batch: Batch, each: Waiting, read: Readings, *, local: bool) -> Decided:
         """Decide a step by its readings.
@@ -123,7 +131,7 @@ class Judge:
             read: what came back.
             local: whether degraded readings may still be gone by.
         """
-        contained, step = self._ports.contained, each.pending.step
+        contained = self._ports.contained
         is_open = each.task is None or not self._ports.tasks_in_store or read.degraded
         for entity in read.contained:
             if entity.type == OPEN_TASK:
@@ -132,28 +140,34 @@ class Judge:
                 rule = TASK_ENDED if entity.type == "task" else "stored"
                 contained.add(Containment(entity, batch.now + FLAG_MEMORY_S, rule))
         # A step of the same batch may have contained the caller a moment ago.
-        held = self._held(each.asked.measurement.flags, batch.now, step.principal)
+        held = self._held(each.asked.measurement.flags, batch.now, each.principal)
         if held is not None:
             return withdraw(each, read, held)
         if not is_open:
-            return withdraw(each, read, _ended(step.principal))
-        read = read._replace(contained=()) if read.contained else read
-        decided = self._concluded(batch, each, read, local=local)
+            return withdraw(each, read, _ended(each.principal))
+        refused = proofs.refusal(batch, each, read, local=local) if each.proof is not None else None
+        if refused is not None:
+            return withdraw(each, read, refused)
+        pending = each.pending
+        if isinstance(pending, Decided):
+            return self._carrying(pending, each.task, batch.now)
+        read = proofs.without_use(each, read._replace(contained=()) if read.contained else read)
+        decided = self._concluded(batch, pending, read, local=local)
         if decided.verdict.decision is Decision.CHALLENGE:
-            maker = Maker(each.request, step.principal, each.task)
+            maker = Maker(each.request, each.principal, each.task)
 
             def again(names: frozenset[str]) -> Decided:
-                step.approved = names
-                return self._concluded(batch, each, read, local=local)
+                pending.step.approved = names
+                return self._concluded(batch, pending, read, local=local)
 
             decided = self._approved(batch, batch.calls[each.position], maker, decided, again)
         return self._carrying(decided, each.task, batch.now)
 
-    def _concluded(self, batch: Batch, each: Waiting, read: Readings, *, local: bool) -> Decided:
+    def _concluded(self, batch: Batch, pending: Pending, read: Readings, *, local: bool) -> Decided:
         ports = self._ports
         if ports.sparing is None:
-            return pdp.conclude(each.pending, read, ports.replicas, local=local)
-        return ports.sparing.conclude(each.pending, read, ports.replicas, batch.now, batch.started, local=local)
+            return pdp.conclude(pending, read, ports.replicas, local=local)
+        return ports.sparing.conclude(pending, read, ports.replicas, batch.now, batch.started, local=local)
 
     def _circumstances(
         self, batch: Batch, call: Call, request: Request, principal: Principal | None, task: Task | Invalid | None
@@ -177,11 +191,8 @@ class Judge:
 
     def ask(self, call: Call, owner: str, hits: tuple[Hit, ...], flags: tuple[Entity, ...] = ()) -> Asked:
         """Put together what a step asks of the store."""
-        return Asked(owner, Measurement(hits, self._mark(call), flags), len(call.payload) > LARGE_CHECK)
-
-    def _mark(self, call: Call) -> bytes:
-        """What only a byte-identical repeat from the same caller shares: Envoy's retry must not count twice."""
-        return self._ports.keyed.digest((call.caller.id, call.payload))
+        mark = proofs.mark_of(self._ports, call)
+        return Asked(owner, Measurement(hits, mark, flags), len(call.payload) > LARGE_CHECK)
 
     def _approved(
         self,
@@ -203,7 +214,7 @@ class Judge:
             found = redo(names)
             return found if isinstance(found, Decided) else decided
 
-        lifted, name = approver.lift(challenged, self._mark(call), batch.now, again)
+        lifted, name = approver.lift(challenged, proofs.mark_of(self._ports, call), batch.now, again)
         return lifted or decided._replace(verdict=verdict._replace(approval=name))
 
     def _carrying(self, decided: Decided, task: Task | None, now: float) -> Decided:
@@ -228,4 +239,6 @@ def _ended(principal: Principal | None) -> Verdict:
 
 def withdraw(each: Waiting, read: Readings, verdict: Verdict) -> Decided:
     """Refuse a step that was measured already."""
-    return Decided(verdict, pdp.withdrawn(each.pending, read))
+    if isinstance(each.pending, Decided):
+        return Decided(verdict)
+    return Decided(verdict, pdp.withdrawn(each.pending, proofs.without_use(each, read)))

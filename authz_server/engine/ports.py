@@ -1,9 +1,10 @@
 """What the engine is given: its collaborators, and its sources of time, ids and randomness."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol
 
 from authz_server.approvals.approver import Approver
+from authz_server.engine.heritage import Heritage
 from authz_server.engine.leases import LeasedMeter
 from authz_server.engine.sparing import Sparing
 from authz_server.engine.tally import Tally
@@ -16,6 +17,7 @@ from authz_server.minting.minter import Minter
 from authz_server.model import Caller, Containment, Invalid, Principal, Request, Task
 from authz_server.policy.envelopes import Meter
 from authz_server.policy.snapshot import Snapshot
+from authz_server.proving.proved import Proved
 from authz_server.record import DecisionEvent
 from authz_server.signals import Hit
 from authz_server.state.base import Store
@@ -46,8 +48,23 @@ class PolicySource(Protocol):
 class TaskSource(Protocol):
     """Where the engine finds the task under which a step is made."""
 
-    def task_of(self, request: Request, principal: Principal | None, now: float) -> Task | Invalid | None:
-        """The task whose token the request carries, None without one, Invalid for one that does not hold."""
+    def task_of(
+        self, request: Request, principal: Principal | None, now: float, jkt: str = ""
+    ) -> Task | Invalid | None:
+        """The task whose token the request carries, None without one, Invalid for one that does not hold.
+
+        `jkt` is the thumbprint of the key of a verified proof in the request, `""` without one.
+        """
+
+
+class ProofSource(Protocol):
+    """Where the engine finds the proof of possession that comes with a step; see `ProofChecker`."""
+
+    def presents(self, headers: Mapping[str, str]) -> bool:
+        """Whether headers, by lower-case name, hold anything to verify. Asked of every step."""
+
+    def proof_of(self, request: Request, principal: Principal | None, now: float, mark: bytes) -> Proved | Invalid:
+        """The proof of a request that presents one, Invalid for one that does not hold."""
 
 
 class ApprovalSource(Protocol):
@@ -116,8 +133,12 @@ class Ports(NamedTuple):
     """None where nobody takes access logs."""
     approver: Approver | None = None
     """Lifts challenges that somebody approved; None where nobody approves."""
+    proofs: ProofSource | None = None
+    """Verifies proofs of possession; None where what requests present of them is not looked at."""
     sparing: Sparing | None = None
     """Bounds the keys that callers make and shields the store; None for trials, whose time is not the machine's."""
+    heritage: Heritage | None = None
+    """Knows whose the presented credentials are; None where no access logs tell which were accepted."""
     sink: ContainmentSink | None = None
     """Takes what rules contain; None where the store takes it itself."""
     synced: Callable[[], bool] = always

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
-from authz_server.envoy.challenge import answer_spec, step_up_challenge, wider_task_challenge
+from authz_server.envoy.challenge import answer_spec, proof_challenge, step_up_challenge, wider_task_challenge
 from authz_server.envoy.problem import PROBLEM_TYPE, grpc_text, problem_body
 from authz_server.envoy.rpc_answers import RPC_TYPE, CallId, rpc_error
 from authz_server.envoy.wire import CheckResponse, HeaderValueOption, StatusCode
@@ -123,7 +123,7 @@ def deny_message(
         denied.headers.append(header_option("retry-after", str(seconds)))
     challenge = ""
     if spec.http == StatusCode.Unauthorized:
-        challenge = step_up_challenge(verdict) or settings.www_authenticate
+        challenge = step_up_challenge(verdict) or proof_challenge(verdict) or settings.www_authenticate
     elif call is not None:
         challenge = wider_task_challenge(verdict)
     if challenge:

@@ -2,12 +2,15 @@
 
 from typing import Any, Final
 
+from authz_server.task.keypair import ALGORITHMS
 from authz_server.verdict import REASONS, Reason, ReasonSpec, Verdict
 
 _UNAUTHENTICATED: Final = 16
 """google.rpc.Code."""
 _STEP_UP: Final = "insufficient_user_authentication"
 """The error code of RFC 9470, section 3."""
+_PROOF: Final = f'DPoP error="invalid_dpop_proof", algs="{" ".join(sorted(ALGORITHMS))}"'
+"""RFC 9449 7.1."""
 _WIDER: Final = (
     'Bearer error="insufficient_scope", error_description="The request needs a task token that holds and covers it"'
 )
@@ -40,6 +43,15 @@ def step_up_challenge(verdict: Verdict) -> str:
     if ages:
         parts.append(f'max_age="{min(ages)}"')
     return ", ".join(parts)
+
+
+def proof_challenge(verdict: Verdict) -> str:
+    """The value of `WWW-Authenticate` for a DPoP proof that does not hold, or `""` where that is not it.
+
+    Why it does not hold is for the record: who made a bad one can look it up, and who stole one is told nothing.
+    """
+    fails = verdict.reason is Reason.UNAUTHENTICATED and verdict.detail.startswith("proof_")
+    return _PROOF if fails else ""
 
 
 def wider_task_challenge(verdict: Verdict) -> str:

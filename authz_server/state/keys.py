@@ -2,6 +2,7 @@
 
     az:{<tag>}:s:<signal id>[:<rest>]     one signal of one entity
     az:{<tag>}:s:r:<fingerprint>          a step seen in the last seconds, to recognise its repeat
+    az:{<tag>}:s:l                        under which lineage the credential was first accepted (`engine/owners.py`)
     az:{<tag>}:q                          the entity is contained
     az:{<tag>}:t                          the task is open
 

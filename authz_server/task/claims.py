@@ -118,6 +118,7 @@ class TaskClaims(NamedTuple):
             actions=self.actions,
             steps=self.steps,
             parties=self.parties,
+            key=self.confirmation.value if self.confirmation.method == BY_KEY else "",
         )
 
 

@@ -45,8 +45,17 @@ class TokenTaskSource:
         seen, self._seen = self._seen, set()
         return sorted(seen)
 
-    def task_of(self, request: Request, principal: Principal | None, now: float) -> Task | Invalid | None:
-        """The task of a request, None without a token, Invalid with the reason for one that does not hold."""
+    def task_of(
+        self, request: Request, principal: Principal | None, now: float, jkt: str = ""
+    ) -> Task | Invalid | None:
+        """The task of a request, None without a token, Invalid with the reason for one that does not hold.
+
+        Args:
+            request: decoded.
+            principal: who makes the step; None for anonymous.
+            now: Unix time in seconds.
+            jkt: thumbprint of the key of a verified proof in the request; `""` without one.
+        """
         text = request.headers.get(self._header)
         if text is None:
             return None
@@ -55,7 +64,7 @@ class TokenTaskSource:
         claims = self._verifier().verify(text, now)
         if isinstance(claims, Invalid):
             return claims
-        fault = bound(claims, principal, None)
+        fault = bound(claims, principal, None, jkt)
         if fault:
             return Invalid(fault)
         if not self._is_open(claims.txn, now):

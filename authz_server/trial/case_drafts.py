@@ -8,6 +8,7 @@ from authz_server.model import Task
 from authz_server.policy.fields import Fields, Scope
 from authz_server.policy.step import ANONYMOUS
 from authz_server.policy.tree import Scalar, Table, shown
+from authz_server.proving.proved import KINDS
 from authz_server.spiffe import SCHEME
 from authz_server.trial.case_requests import Asked, read_asked
 from authz_server.trial.case_times import read_span
@@ -52,6 +53,7 @@ class Draft(NamedTuple):
     task: TaskDraft | str | None = None
     """`""` for none."""
     approved: tuple[str, ...] | None = None
+    proof: str | None = None
 
     def over(self, other: "Draft") -> "Draft":
         """This draft, completed by another; headers and context by name."""
@@ -79,6 +81,7 @@ class Draft(NamedTuple):
             context=self.context,
             task=self._task(start, at),
             approved=frozenset(self.approved or ()),
+            proof=self.proof or "",
         )
 
     def _task(self, start: float, at: float) -> Task | None:
@@ -106,6 +109,7 @@ def read_draft(fields: Fields, scope: Scope) -> Draft:
         context=_read_context(fields, scope),
         task=_read_task(fields, scope),
         approved=fields.texts("approved") if "approved" in fields else None,
+        proof=_read_proof(fields),
     )
 
 
@@ -115,6 +119,12 @@ def _word(fields: Fields, key: str, nothing: str) -> str | None:
         return None
     text = fields.text(key, most=MAX_ID)
     return "" if text == nothing else text
+
+
+def _read_proof(fields: Fields) -> str | None:
+    if "proof" not in fields:
+        return None
+    return fields.choice("proof", "kind of proof", (*KINDS, NONE)).removeprefix(NONE)
 
 
 def _read_address(fields: Fields) -> str | None:

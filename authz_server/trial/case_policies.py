@@ -4,6 +4,7 @@ from collections.abc import Container, Iterable, Mapping
 from typing import Final, NamedTuple
 
 from authz_server.policy.compiler import compile_policy
+from authz_server.policy.heritage import OWNER
 from authz_server.policy.report import Report
 from authz_server.policy.reporters import REPORTERS
 from authz_server.policy.sections import TEAMS
@@ -122,6 +123,6 @@ class _Names:
 
 def known_readings(snapshot: Snapshot) -> list[str]:
     """The names of everything that a decision of this policy can read of its signals."""
-    plans = [name for name in snapshot.plans if not name.startswith(REPORTERS)]
+    plans = [name for name in snapshot.plans if not name.startswith((REPORTERS, OWNER))]
     parts = [f"{entry.name}.{part}" for entry in snapshot.text.signals for part in parts_of(entry)]
     return [*plans, *(name for name in parts if name.rpartition(".")[0] in snapshot.plans)]

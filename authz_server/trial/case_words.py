@@ -28,7 +28,7 @@ SHARED_FIELDS: Final = ("start", "env", "actions", "tasks", "defaults")
 """What a case says for itself, or its file for all of its cases."""
 FILE_FIELDS: Final = (*SHARED_FIELDS, "cases")
 CASE_FIELDS: Final = ("name", "note", *SHARED_FIELDS, "steps")
-DEFAULT_FIELDS: Final = ("as", "from", "to", "context", "task", "approved", "request")
+DEFAULT_FIELDS: Final = ("as", "from", "to", "context", "task", "approved", "proof", "request")
 STEP_FIELDS: Final = (
     "note", "at", *DEFAULT_FIELDS, "mcp", "repeat", "every", "outcome", "expect", "expect_each",
 )  # fmt: skip

@@ -38,6 +38,8 @@ class Described(NamedTuple):
     task: Task | None = None
     approved: frozenset[str] = frozenset()
     """Names of rules whose challenge an approval lifts."""
+    proof: str = ""
+    """The kind of the proof of possession that holds for all that the step presents; `""` for none."""
     outcome: Outcome | None = None
     """What the destination answers if the step is let through."""
     after_s: float = 0.0

@@ -5,6 +5,8 @@ from itertools import count
 from typing import Final
 
 from authz_server.engine import Engine, Ports, Trust
+from authz_server.engine.heritage import Heritage
+from authz_server.engine.owners import MemoryOwners
 from authz_server.engine.tally import Tally
 from authz_server.envoy.credentials import CredentialSource
 from authz_server.envoy.decode import Decoder, DecodeSettings
@@ -21,6 +23,7 @@ from authz_server.state.containment import ContainedSet
 from authz_server.state.guard import ContainmentGuard
 from authz_server.state.memory import MemoryStore
 from authz_server.trial.described import ISSUER, Described, encode_check
+from authz_server.trial.described_proofs import DescribedProofs
 
 TRIAL_KEY: Final = KeyedHash(b"a policy tried out, not in force")
 """Shares of `enforce` come out the same in every trial, and otherwise than in any deployment."""
@@ -100,7 +103,9 @@ class Trial:
             meter=Meter(),
             tasks=self,
             approvals=self,
+            proofs=DescribedProofs(lambda: self._step),
             injects=True,
+            heritage=Heritage(MemoryOwners()),
         )
         trust = Trust(Authenticator(TrustSettings(None, ("principal",))), build_caller_settings(("spiffe://**",)))
         self._engine = Engine(ports, trust)
@@ -142,7 +147,13 @@ class Trial:
             self._engine.learn(expected, outcome)
             self._engine.tick()
 
-    def task_of(self, request: Request, principal: Principal | None, now: float) -> Task | Invalid | None:  # noqa: ARG002 - `TaskSource`
+    def task_of(
+        self,
+        request: Request,  # noqa: ARG002 - `TaskSource`
+        principal: Principal | None,  # noqa: ARG002 - as above
+        now: float,  # noqa: ARG002 - as above
+        jkt: str = "",  # noqa: ARG002 - as above
+    ) -> Task | Invalid | None:
         """The described step's task, as if its token had been verified."""
         task = self._step.task
         if not isinstance(task, Task) or task.issuer != ISSUER:

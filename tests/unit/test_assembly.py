@@ -222,3 +222,13 @@ def test_an_engine_of_the_defaults_decides():
     checks = [check_request(path="/v1/things", principal=who) for who in ("spiffe://a.test/b", "")]
     assert len(engine.decide([Call(check, caller, None) for check in checks])) == 2
     assert [event.verdict.decision.value for event in events] == ["allow", "deny"]
+
+
+def test_whose_credentials_are_is_learned_where_outcomes_are():
+    """Without access logs nobody says which were accepted, and nobody is asked about them."""
+    config = configure()
+    holder = assembly.build_holder(config, KEYED)
+    store = assembly.build_store(config, KEYED)
+    for seal in (None, lambda *_: b""):
+        engine = assembly.build_engine(config, KEYED, holder, store, print, verifier=None, seal=seal)
+        assert (engine.ports.heritage is not None) is (seal is not None)

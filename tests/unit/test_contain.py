@@ -147,3 +147,24 @@ def test_beyond_one_destination_every_accusing_signal_needs_two_reporters(report
     """Or a gateway, which needs none."""
     it = step(reporter=reporter, readings=readings)
     assert [kind for kind, _, _ in scopes(it, rule(reporters=("reporters:a", "reporters:b")))] == types
+
+
+@pytest.mark.parametrize(
+    ("inherited", "reporter", "expected"),
+    [
+        (frozenset(), "", ["instance", "principal"]),
+        (frozenset({"other"}), "", ["instance", "principal"]),
+        (None, "", ["instance", "principal"]),
+        (frozenset({"calls"}), "", ["pair", "pair"]),
+        (frozenset({"calls"}), CRM, []),
+    ],
+)
+def test_by_anothers_past_a_caller_is_contained_with_that_credential_only(inherited, reporter, expected):
+    """For as long as the rule says at most; where one destination alone says that it was presented, not at all."""
+    quarantine = rule(contain=(("instance", 60), ("principal", 30)))
+    quarantine.signals = frozenset({"calls"})
+    it = step(reporter=reporter, credentials=(credential("1"), credential("2")))
+    it.inherited = inherited
+    found = containments(it, [Outcome(quarantine, "")])
+    assert [each.entity.type for each in found] == expected
+    assert {each.until for each in found if each.entity.type == "pair"} <= {NOW + 60}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from authz_server.model import Caller, CallerKind, Containment, Credential, Entity
+from authz_server.model import Caller, CallerKind, Containment, Credential, Entity, Task
 from authz_server.policy.compiler import compile_policy
 from authz_server.state.memory import MemoryStore
 from authz_server.verdict import Decision, Reason
@@ -18,6 +18,9 @@ signals:
 rules:
   - {name: all, match: {principal: ["spiffe://**", anonymous], action: "*"}, then: allow}
   - {name: slow, match: {action: read}, when: signals.calls > 99, then: throttle}
+"""
+TASKS = """tasks:
+  - {name: report, issuers: ["group:oncall"], agents: ["spiffe://**"], actions: ["*"], ttl: 1m}
 """
 KEY = {"x-api-key": "a-key-that-somebody-lost"}
 SOURCE = Entity("source", ("10.1.2.3",))
@@ -139,3 +142,19 @@ def test_the_standing_tells_of_clocks_that_differ():
         found.append((it.engine.standing.skew_ms, it.engine.standing.skewed))
     assert found == [(0, False), (2000, False), (2001, True), (-2001, True)]
     assert (it.engine.standing.owed, it.engine.standing.dropped, it.engine.standing.unstored) == (0, 0, 0)
+
+
+class OneTask:
+    """Every step is made under the same task."""
+
+    def task_of(self, request, principal, now):
+        return Task("report", "t1", "group:oncall", principal.id, "group:oncall", 0, int(now) + 60)
+
+
+def test_a_task_that_the_store_says_is_over_is_no_misdeed():
+    """Its flag comes a moment before the record; the step is refused for its task, and its maker contained by nobody."""
+    it = Bench(POLICY + TASKS, tasks=OneTask())
+    it.store.contain(Containment(Entity("task", ("t1",)), START + 60, "task_ended"))
+    for _ in range(2):
+        verdict = it.step(path="/v1/a", principal=AGENT)
+        assert (verdict.decision, verdict.reason, verdict.detail) == (Decision.DENY, Reason.TASK_MISMATCH, "task_ended")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from authz_server.envoy.challenge import answer_spec, approval_member, step_up_challenge
+from authz_server.envoy.challenge import answer_spec, approval_member, proof_challenge, step_up_challenge
 from authz_server.verdict import REASONS, Decision, Demand, Reason, Verdict
 
 APPROVAL = Demand("a", ("group:soc", "group:owners"), "arguments", 1, 600)
@@ -79,3 +79,26 @@ def test_without_a_step_up_there_is_no_challenge_of_its_own(demands):
 def test_an_approval_says_whose_and_for_how_long(demands, member):
     """Groups once each, and the time in which all of them hold."""
     assert approval_member(verdict(*demands)) == member
+
+
+@pytest.mark.parametrize("detail", ["proof_expired", "proof_replayed", "proof_bound_to_another"])
+def test_a_bad_proof_is_told_as_the_rfc_asks(detail):
+    """And no more than that (RFC 9449 7.1)."""
+    told = proof_challenge(Verdict(Decision.DENY, Reason.UNAUTHENTICATED, detail=detail))
+    assert told.startswith('DPoP error="invalid_dpop_proof", algs="')
+    assert "ES256" in told
+    assert detail not in told
+
+
+@pytest.mark.parametrize(
+    ("reason", "detail"),
+    [
+        (Reason.UNAUTHENTICATED, "svid_expired"),
+        (Reason.UNAUTHENTICATED, "wpt_expired"),
+        (Reason.STATE_UNAVAILABLE, "proof_unconfirmed"),
+        (Reason.DENIED, ""),
+    ],
+)
+def test_nothing_else_is_a_bad_proof(reason, detail):
+    """Where another proof would not help."""
+    assert proof_challenge(Verdict(Decision.DENY, reason, detail=detail)) == ""

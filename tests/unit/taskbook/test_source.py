@@ -3,6 +3,8 @@
 import pytest
 
 from authz_server.model import Invalid
+from authz_server.task.claims import Confirmation
+from authz_server.task.token import issue
 from authz_server.taskbook.source import TokenTaskSource
 from tests.steps import principal, request
 from tests.unit.taskbook.world import AGENT, ASKED, HELPER, NOW, ORCHESTRATOR, STRANGER, World
@@ -64,3 +66,13 @@ def test_from_the_end_on_the_token_does_not_hold(it):
     issued = it.desk.open(ORCHESTRATOR, ASKED)
     it.desk.end(ORCHESTRATOR, issued.task.id, "done")
     assert source(it).task_of(carrying(issued.token), principal(AGENT), NOW) == Invalid("task_ended")
+
+
+def test_a_task_of_a_key_is_shown_with_its_proof(it):
+    """Whose thumbprint the engine brings; without one, or with another, the token is of no use."""
+    key = "k" * 43
+    claims = it.verifier.verify(it.desk.open(ORCHESTRATOR, ASKED).token, NOW)
+    token = issue(claims._replace(confirmation=Confirmation("jkt", key)), it.key)
+    found = [source(it).task_of(carrying(token), principal(AGENT), NOW, *jkt) for jkt in ([key], [], ["x" * 43])]
+    assert found[0].key == key
+    assert found[1:] == [Invalid("task_proof_missing"), Invalid("task_bound_to_another")]

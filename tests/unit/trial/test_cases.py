@@ -57,6 +57,13 @@ def test_who_asks_whom():
     assert (both.destination_principal, both.service) == ("spiffe://x/ns/crm/sa/api", "crm")
 
 
+def test_a_step_with_a_proof():
+    """Of a known kind; `none` stands over the defaults."""
+    assert step("{proof: dpop}").described.proof == "dpop"
+    assert step("{to: crm}").described.proof == ""
+    assert step("{proof: none}").described.proof == ""
+
+
 def test_what_the_step_says_stands_over_the_defaults_of_case_and_file():
     """By field, in requests too, and headers by name; `anonymous` and `none` take a default away."""
     text = f"""\

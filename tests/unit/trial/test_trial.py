@@ -123,3 +123,16 @@ def test_a_proxy_that_speaks_for_two_services_is_a_gateway(services, elsewhere):
     assert decision(trial, step._replace(path="/trap", service=services[-1])) == "quarantine"
     other = step._replace(destination_principal="spiffe://corp.example/ns/hr/sa/api", service="hr")
     assert decision(trial, other) == elsewhere
+
+
+def test_a_described_proof_holds():
+    """For as many steps as are described with one; the headers of such a step are its own affair."""
+    text = """version: 1
+actions: [{name: read, match: {path: /v1}, kind: read}]
+rules: [{name: proved, match: {principal: "spiffe://**"}, when: credential.proof == "wpt", then: allow}]
+"""
+    trial = Trial(compile_policy({"p.yaml": text.encode()}, TRIAL_KEY), NOW)
+    step = Described(path="/v1", principal=AGENT, proof="wpt")
+    expected = ["allow", "allow", "deny", "deny"]
+    steps = [step, step, step._replace(proof="dpop"), step._replace(proof="", headers=(("dpop", "x"),))]
+    assert [decision(trial, each) for each in steps] == expected

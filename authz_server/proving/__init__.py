@@ -1,0 +1,1 @@
+"""Proofs of possession that requests present: verified, bound to the caller, and good once."""
