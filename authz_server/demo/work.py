@@ -51,7 +51,6 @@ class Expected(NamedTuple):
 
 ALLOWED: Final = Expected("allow", "within-the-task")
 OUTSIDE: Final = Expected("deny", "no_grant")
-NOT_ITS_OWN: Final = Expected("deny", "task_bound_to_another")
 STOLEN: Final = Expected("quarantine", "stolen-token")
 WAITS: Final = Expected("challenge", "exports-are-looked-at")
 OVER: Final = Expected("deny", "task_ended")
@@ -97,8 +96,7 @@ class Work:
         self._call(ANALYST, "read the template", "read_template", token, ALLOWED)
         self._call(ANALYST, "write the report", "write_report", token, ALLOWED)
         self._call(ANALYST, "delete the old one, which is outside of the task", "delete_report", token, OUTSIDE)
-        for note in ("show the analyst's token, which leaked", "try another tool with it"):
-            self._call(SCRAPER, note, "read_template", token, NOT_ITS_OWN)
+        self._call(SCRAPER, "show the analyst's token, which leaked", "read_template", token, STOLEN)
         self._call(SCRAPER, "go on with its own work", "", "", STOLEN)
         self._call(ANALYST, "work on, undisturbed", "write_report", token, ALLOWED)
         self._call(ANALYST, "export 200 rows", EXPORT, token, WAITS)

@@ -45,13 +45,17 @@ def test_it_goes_as_it_has_to(acts):
     seen = acts()
     assert [act for act in seen if not act.good] == []
     answers = [act.answer for act in seen]
-    assert (answers[0], answers[-1], len(answers)) == ("opened", "deny", 15)
+    assert (answers[0], answers[-1], len(answers)) == ("opened", "deny", 14)
 
 
 @pytest.mark.parametrize(
     ("text", "other", "wrong"),
     [
-        ("then: quarantine\n    contain: {principal: 1h}", "then: observe", ["go on with its own work"]),
+        (
+            "then: quarantine\n    contain: {principal: 1h}",
+            "then: observe",
+            ["show the analyst's token, which leaked", "go on with its own work"],
+        ),
         (", strip: [txn-token]", "", ["look at what arrived"]),
         ("reports.read_*, reports.write_*", "reports.*", ["delete the old one, which is outside of the task"]),
         ("by: [group:data-owners]}", "by: [group:data-owners], uses: 2}", ["and once more"]),

@@ -13,6 +13,7 @@ from authz_server import app
 from authz_server.config import load_config
 from authz_server.errors import ConfigError, PolicyError
 from authz_server.listeners.base import CHECK_METHOD
+from authz_server.model import Call, Caller, CallerKind
 from authz_server.sources.reload import ReloadOutcome
 from tests.check_request import check_request
 from tests.listening import short_directory
@@ -108,6 +109,15 @@ def test_records_that_cannot_be_written_are_a_fault(configure):
     """The path of the decision log is tried at the start."""
     with pytest.raises(ConfigError, match=r"/nowhere/log: audit\.file"):
         app.Server(configure(audit={"file": "/nowhere/log"}))
+
+
+def test_proofs_are_verified_where_they_are_configured(configure):
+    """And are not looked at where they are not."""
+    payload = check_request(path="/v1/things", principal="spiffe://corp.example/ns/a/sa/b", headers={"dpop": "x"})
+    call = Call(payload, Caller(CallerKind.SOCKET, "unix"), None)
+    for text, code in (("trust: {proofs: {}}", 16), ("", 0)):
+        (answer,) = app.Server(configure(text)).engine.decide([call])
+        assert CheckResponse.FromString(answer).status.code == code
 
 
 def test_what_is_not_checked_is_said(configure, caplog):

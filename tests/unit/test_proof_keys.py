@@ -7,6 +7,7 @@ import pytest
 
 from authz_server import assembly
 from authz_server.config import load_config
+from authz_server.config.trust import host_of
 from authz_server.errors import ConfigError
 from authz_server.model import Invalid
 from authz_server.proof_keys import LOOK_S, build_proofs
@@ -72,6 +73,23 @@ def test_origins_and_headers_are_taken_over(keys):
     assert shown(checker, both) == "wpt"
     assert shown(checker, {**both, "x-task": "t"}) == "wpt_tth"
     assert shown(checker, {**both, "x-api-key": "k"}) == "wpt_oth"
+
+
+@pytest.mark.parametrize(
+    ("origin", "host"),
+    [
+        ("https://crm.corp.example", "crm.corp.example"),
+        ("http://crm.corp.example:8080", "crm.corp.example"),
+        ("https://crm.corp.example:443", "crm.corp.example"),
+        ("https://[::1]", "[::1]"),
+        ("https://[::1]:8443", "[::1]"),
+        ("https://192.0.2.1:8443", "192.0.2.1"),
+    ],
+)
+def test_an_origin_is_of_the_host_that_requests_name(origin, host):
+    """Without the port; an IPv6 address with its brackets."""
+    (found,) = config_of({"proofs": {"origins": [origin]}}).trust.proofs.origins
+    assert host_of(found) == host
 
 
 @pytest.mark.parametrize("use", ["wit-svid", None])

@@ -132,7 +132,7 @@ actions: [{name: read, match: {path: /v1}, kind: read}]
 rules: [{name: proved, match: {principal: "spiffe://**"}, when: credential.proof == "wpt", then: allow}]
 """
     trial = Trial(compile_policy({"p.yaml": text.encode()}, TRIAL_KEY), NOW)
-    step = Described(path="/v1", principal=AGENT, proof="wpt")
+    step = Described(host="x.example", path="/v1", principal=AGENT, proof="wpt")
     expected = ["allow", "allow", "deny", "deny"]
     steps = [step, step, step._replace(proof="dpop"), step._replace(proof="", headers=(("dpop", "x"),))]
     assert [decision(trial, each) for each in steps] == expected
