@@ -78,7 +78,7 @@ class CredentialSourceConfig(Section):
     """A header that carries a credential."""
 
     header: str = Field(pattern=r"^[a-z0-9-]{1,64}$")
-    scheme: tuple[Literal["bearer", "basic"], ...] = ()
+    scheme: tuple[Literal["bearer", "basic", "dpop"], ...] = ()
 
 
 class ContainmentConfig(Section):
@@ -155,7 +155,7 @@ class Config(Section):
     drain: Duration = 5.0
     trust: TrustConfig = TrustConfig()
     credential_sources: tuple[CredentialSourceConfig, ...] = (
-        CredentialSourceConfig(header="authorization", scheme=("bearer", "basic")),
+        CredentialSourceConfig(header="authorization", scheme=("bearer", "basic", "dpop")),
         CredentialSourceConfig(header="x-api-key"),
     )
     shared_sources: tuple[Network, ...] = ()
