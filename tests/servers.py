@@ -3,6 +3,7 @@
 Each is a context manager that gives a running server with nothing stored, and stops and removes it at the end.
 """
 
+import os
 import shutil
 import signal
 import socket
@@ -90,6 +91,7 @@ class Server:
         """Let it hang: its sockets accept, and nobody answers."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WNOWAIT)
         try:
             yield
         finally:

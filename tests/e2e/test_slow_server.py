@@ -1,5 +1,6 @@
 """A server that answers late: waited for within Envoy's timeout, and never a way in."""
 
+import os
 import signal
 import threading
 from importlib import resources
@@ -24,6 +25,7 @@ def test_a_pause_is_waited_for(alone):
     with alone.client(agent("patient")) as client:
         assert client.get("/v1/things/7").status_code == 200
         process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)  # it may answer until all its threads have stopped
         awake = threading.Timer(0.3, process.send_signal, [signal.SIGCONT])
         awake.start()
         try:
