@@ -39,8 +39,8 @@ def pytest_terminal_summary(terminalreporter):
 
 @pytest.fixture(scope="session")
 def scene() -> Iterator[Scene]:
-    """Two servers that reach one store, which writes an append-only file, through a proxy; tests leave it in working order."""
+    """An Envoy and two servers that reach one store, which writes an append-only file, through a proxy; tests leave it in working order."""
     with ExitStack() as stack:
         store = stack.enter_context(valkey(*OPTIONS, tcp=True))
         between = stack.enter_context(proxy(store.port))
-        yield Scene(store, between, stack.enter_context(ground(between.url, text=policy(LIMIT))))
+        yield Scene(store, between, stack.enter_context(ground(between.url, envoy=True, text=policy(LIMIT))))

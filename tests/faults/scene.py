@@ -8,7 +8,7 @@ from tests.servers import Server
 
 
 class Scene(NamedTuple):
-    """Two servers that reach a store through a proxy."""
+    """An Envoy and two servers, which reach a store through a proxy."""
 
     store: Server
     between: Proxy

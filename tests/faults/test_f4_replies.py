@@ -103,7 +103,7 @@ def test_an_error_reply_opens_nothing(scene, fault):
     spend(site, f"spent-{name}", LIMIT + 20)
     before = [site.metrics(number) for number in range(2)]
     with traffic(
-        site, [f"a-{name}", f"b-{name}", f"spent-{name}", *contained], rate=250, methods=("GET", "PUT")
+        site, [f"a-{name}", f"b-{name}", f"spent-{name}", *contained], rate=250, methods=("GET", "PUT"), direct=True
     ) as running:
         running.settle(40)
         begin = now()

@@ -140,6 +140,7 @@ def traffic(
     rate: float = 150.0,
     methods: Sequence[str] = ("GET",),
     cancel: float = 0.0,
+    direct: bool = False,
 ) -> Iterator[Traffic]:
     """Keep the site under traffic for the block.
 
@@ -149,10 +150,11 @@ def traffic(
         rate: steps a second, over all replicas and identities.
         methods: `GET` is `thing.read`, `PUT` is `thing.write`; in turn.
         cancel: the share of calls that the client gives up at a random moment (without an Envoy).
+        direct: go past the Envoy.
     """
     found = Traffic(identities, methods, rate, cancel)
     channels = []
-    if site.envoy is not None:
+    if site.envoy is not None and not direct:
         places = len(identities)
         threads = [threading.Thread(target=found.browse, args=(site, place, places)) for place in range(places)]
     else:
