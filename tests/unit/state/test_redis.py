@@ -1,11 +1,9 @@
 """The store in a real server, and what happens when that server fails."""
 
-import gc
 import random
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import hiredis
 import pytest
@@ -19,6 +17,7 @@ from authz_server.state.breaker import FAILURES_TO_OPEN
 from authz_server.state.keys import Keys
 from authz_server.state.network import Command
 from authz_server.state.redis import RedisStore
+from tests.leaks import nothing_left
 from tests.servers import Server, free_port, valkey
 
 KEYED = KeyedHash(b"k" * 32)
@@ -33,10 +32,6 @@ DATA_ROLE = (
 )  # fmt: skip
 
 
-OTHERS = 10
-"""Descriptors and threads that libraries of other tests may open in the background meanwhile."""
-
-
 class Clock:
     """The monotonic clock, with an offset that a test may move."""
 
@@ -49,11 +44,6 @@ class Clock:
 
 def wall_ms() -> int:
     return int(time.time() * 1000)
-
-
-def descriptors() -> int:
-    gc.collect()
-    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def make(url: str, clock: Clock, budget_ms: float = 2000) -> RedisStore:
@@ -367,13 +357,10 @@ class TestOutage:
         own.stop()
         answers = [count(store) for _ in range(FAILURES_TO_OPEN + 1)]
         assert answers == ["connection"] * FAILURES_TO_OPEN + ["breaker_open"]
-        before = descriptors(), threading.active_count()
-        started = time.monotonic()
-        assert {count(store) for _ in range(1000)} <= {"breaker_open", "connection"}
-        assert time.monotonic() - started < 1.0
-        # A thousand tries, each of which could have kept one; a library that other tests have started may open its own.
-        assert descriptors() < before[0] + OTHERS
-        assert threading.active_count() < before[1] + OTHERS
+        with nothing_left():
+            started = time.monotonic()
+            assert {count(store) for _ in range(1000)} <= {"breaker_open", "connection"}
+            assert time.monotonic() - started < 1.0
         own.start()
         clock.ahead += 1
         assert count(store) == Readings((1,))
@@ -447,12 +434,11 @@ class TestConnections:
 
     def test_close(self, valkey_server: Server, clock: Clock) -> None:
         """Closing leaves nothing open."""
-        before = descriptors()
-        store = make(valkey_server.url, clock)
-        count(store)
-        assert descriptors() == before + 1
-        store.close()
-        assert descriptors() == before
+        with nothing_left() as opened:
+            store = make(valkey_server.url, clock)
+            count(store)
+            assert opened.sockets() == 1
+            store.close()
 
     def test_tcp(self, clock: Clock) -> None:
         """redis:// reaches a port, with a database number."""
