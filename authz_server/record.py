@@ -24,6 +24,8 @@ class DecisionEvent(NamedTuple):
     """From the start of the batch to the answer."""
     expected: tuple[Hit, ...] = ()
     """What the outcome will feed; not part of the record."""
+    answer: str = ""
+    """The decision that the request was answered by, where it makes several calls in one body."""
 
 
 def build(event: DecisionEvent) -> dict[str, Any]:
@@ -49,6 +51,7 @@ def build(event: DecisionEvent) -> dict[str, Any]:
     if request is not None:
         record["request"] = _request(request)
     optional = {
+        "answer": event.answer,
         "would_have": [_match(match) for match in verdict.would_have],
         "contained": [
             {"scope": each.entity.type, "until": round(each.until, 3), "rule": each.rule} for each in verdict.contain

@@ -2,9 +2,11 @@
 
 The body itself says nothing about which of the two it is: whoever asks for `mcp.method` and for `a2a.method` reads the
 same member. Everything that two servers may read in two ways is refused: a member in another case, which some JSON
-libraries take for the member itself (CVE-2026-27896), a message that is request and response at once, a batch.
+libraries take for the member itself (CVE-2026-27896), a message that is request and response at once, a batch in a revision
+that has none. Where there are batches, each message of one is a call of its own: see `split_batch`.
 """
 
+import json
 import re
 from collections.abc import Collection, Mapping
 from typing import Any, Final, NamedTuple
@@ -21,6 +23,12 @@ MAX_METHOD: Final = 128
 MAX_ID: Final = 256
 """Characters: an identifier is repeated in the answer; those of the known clients are numbers or UUIDs."""
 
+MAX_CALLS: Final = 16
+"""Messages of a batch: each is a step and costs a decision, and one request is not to cost more than some others together."""
+BATCH_REVISION: Final = "2025-03-26"
+"""Of MCP: the one revision with batches (basic, section Batching), and that of whoever names none (2025-06-18,
+basic/transports, section Protocol Version Header)."""
+
 _METHOD: Final = re.compile(f"[!-~]{{1,{MAX_METHOD}}}")
 
 
@@ -31,6 +39,7 @@ def _folded(name: str) -> str:
 
 _ENVELOPE: Final = frozenset({"jsonrpc", "id", "method", "params", "result", "error"})
 _PARAMS: Final = frozenset((*PARAM_WORDS, AGENT_WORD))
+_BLANKS: Final = b" \t\r\n"
 _FOLDED: Final = {words: frozenset(map(_folded, words)) for words in (_ENVELOPE, _PARAMS)}
 
 
@@ -79,7 +88,6 @@ def parse_rpc(body: bytes, headers: Mapping[str, str]) -> Rpc:
     """
     document = parse_json(body)
     if isinstance(document, list):
-        # Each part of a batch would have to be allowed, and no current revision has them.
         raise DecodeError("rpc_batch")
     if not isinstance(document, dict):
         raise DecodeError("rpc_not_object")
@@ -94,6 +102,30 @@ def parse_rpc(body: bytes, headers: Mapping[str, str]) -> Rpc:
     tool, arguments = called_tool(method, params)
     check_headers(method, params, headers)
     return Rpc(method, tool, arguments, called_agent(params), _identifier(document), document)
+
+
+def split_batch(request: Request) -> tuple[Request, ...]:
+    """Take a batch apart.
+
+    Args:
+        request: one whose call is to be read.
+
+    Returns:
+        One request for each message, in order; none where there is no batch of 1 to 16, or none that may be one: then
+        `read_rpc` refuses it, or reads its one call.
+    """
+    revision = request.headers.get("mcp-protocol-version", BATCH_REVISION)
+    if revision != BATCH_REVISION or not request.body.lstrip(_BLANKS).startswith(b"["):
+        return ()
+    try:
+        require_json_body(request)
+        found = parse_json(request.body)
+    except DecodeError:
+        return ()
+    if not isinstance(found, list) or not 0 < len(found) <= MAX_CALLS:
+        return ()
+    # What was read strictly is written without loss: no number and no text changes.
+    return tuple([request._replace(body=json.dumps(each).encode()) for each in found])
 
 
 def _require_exact(members: Collection[str], words: frozenset[str]) -> None:

@@ -5,11 +5,13 @@ from typing import Final, NamedTuple
 
 from authz_server.engine.measuring import Asked
 from authz_server.engine.ports import Ports, Trust
+from authz_server.engine.several import Gathered, Part
 from authz_server.envoy.encode import DENIED_503
 from authz_server.model import Call, Principal, Request, Task
 from authz_server.pdp import Decided, Pending
 from authz_server.proving.proved import Proved
 from authz_server.record import DecisionEvent
+from authz_server.signals import Hit
 from authz_server.verdict import Decision, Reason, Verdict
 
 _STALE: Final = Verdict(Decision.DENY, Reason.STATE_UNAVAILABLE, detail="policy_stale")
@@ -19,6 +21,10 @@ _UNATTRIBUTED: Final = frozenset(
     {Reason.DECODE_ERROR, Reason.UNAUTHENTICATED, Reason.DEADLINE, Reason.INTERNAL_ERROR, Reason.STATE_UNAVAILABLE}
 )
 """Reasons of refusals that come before the caller is known; a proxy's own fault is the other one, without an action."""
+
+
+WHOLE: Final = -1
+"""In place of a part's number: the step is all of its request."""
 
 
 class Waiting(NamedTuple):
@@ -33,6 +39,8 @@ class Waiting(NamedTuple):
     task: Task | None = None
     proof: Proved | None = None
     """Its use is the last of what is asked."""
+    part: int = WHOLE
+    """Which of the calls in one body it is."""
 
 
 class Done(NamedTuple):
@@ -42,19 +50,28 @@ class Done(NamedTuple):
     decided: Decided
 
 
+class Several(NamedTuple):
+    """The steps of a request that makes several calls in one body."""
+
+    request: Request
+    steps: list[Waiting | Done]
+
+
 class Batch:
     """One batch under way: the snapshot, the moment, and the answers so far (denied until they are decided).
 
     Attributes:
+        gathered: by position what is known of requests that make several calls.
         refused: the verdict on all of it where nothing can be decided at the moment, or None.
     """
 
-    __slots__ = ("_ports", "answers", "calls", "now", "refused", "snapshot", "started", "trust")
+    __slots__ = ("_ports", "answers", "calls", "gathered", "now", "refused", "snapshot", "started", "trust")
 
     def __init__(self, ports: Ports, trust: Trust, calls: Sequence[Call]) -> None:
         self._ports = ports
         self.calls = calls
         self.answers: list[bytes] = [DENIED_503] * len(calls)
+        self.gathered: dict[int, Gathered] = {}
         self.snapshot = ports.policy.current
         self.trust = trust
         self.now = ports.clock()
@@ -75,15 +92,51 @@ class Batch:
 
     def answer(self, position: int, request: Request | None, decided: Decided) -> None:
         """Encode the answer and hand the event over for its record, with what its outcome will feed."""
-        ports = self._ports
-        verdict, expected = decided.verdict, decided.expected
-        identifier = ports.new_id()
-        snapshot = self.snapshot
-        ports.tally.add(verdict)
-        caller = self.calls[position].caller
-        join = ports.seal(identifier, caller, self.now, expected) if expected and ports.seal is not None else b""
+        identifier = self._ports.new_id()
+        self._encode(position, identifier, request, decided)
+        self._record(position, identifier, request, decided)
+
+    def gather(self, position: int, place: int, part: Part) -> list[tuple[Hit, ...]]:
+        """Take one of several calls; the last of them brings the answer.
+
+        Returns:
+            What returns to the budgets, as `Whole.returned`.
+        """
+        gathered = self.gathered[position]
+        if not gathered.add(place, part):
+            return []
+        whole = gathered.conclude()
+        identifier = self._ports.new_id()
+        self._encode(position, identifier, gathered.request, whole.deciding.decided)
+        for each in whole.others:
+            self._record(position, self._ports.new_id(), each.request, each.decided, identifier)
+        self._record(position, identifier, whole.deciding.request, whole.deciding.decided, identifier)
+        return whole.returned
+
+    def _encode(self, position: int, identifier: str, request: Request | None, decided: Decided) -> None:
+        ports, snapshot, expected = self._ports, self.snapshot, decided.expected
+        join = b""
+        if expected and ports.seal is not None:
+            join = ports.seal(identifier, self.calls[position].caller, self.now, expected)
         self.answers[position] = ports.encoder.encode(
-            verdict, identifier, snapshot.digest, request, int(snapshot.loaded_at), join=join, inject=decided.carried
+            decided.verdict,
+            identifier,
+            snapshot.digest,
+            request,
+            int(snapshot.loaded_at),
+            join=join,
+            inject=decided.carried,
         )
+
+    def _record(
+        self, position: int, identifier: str, request: Request | None, decided: Decided, answer: str = ""
+    ) -> None:
+        ports, verdict = self._ports, decided.verdict
+        ports.tally.add(verdict)
         micros = int((ports.monotonic() - self.started) * 1_000_000)
-        ports.submit(DecisionEvent(identifier, self.now, snapshot.digest, caller, request, verdict, micros, expected))
+        caller = self.calls[position].caller
+        ports.submit(
+            DecisionEvent(
+                identifier, self.now, self.snapshot.digest, caller, request, verdict, micros, decided.expected, answer
+            )
+        )

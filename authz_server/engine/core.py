@@ -9,14 +9,15 @@ from collections.abc import Sequence
 from typing import Final
 
 from authz_server import pdp
-from authz_server.engine.batch import Batch, Done, Waiting
+from authz_server.engine.batch import WHOLE, Batch, Done, Several, Waiting
 from authz_server.engine.containing import Containing
 from authz_server.engine.folds import without_lowering
 from authz_server.engine.heirs import extend, take_inherited
-from authz_server.engine.judge import DEADLINE_RESERVE_MS, LATE, Judge, withdraw
+from authz_server.engine.judge import DEADLINE_RESERVE_MS, LATE, Judge, reserved, withdraw
 from authz_server.engine.leases import LeasedMeter
 from authz_server.engine.measuring import Answers, Asked, Measuring, owner_of
 from authz_server.engine.ports import Ports, Trust
+from authz_server.engine.several import Gathered, Part
 from authz_server.engine.standing import Standing, standing
 from authz_server.model import Call, Entity, Outcome, Request
 from authz_server.pdp import Decided
@@ -65,26 +66,37 @@ class Engine:
             Serialised CheckResponses, one for each call, in order. Never raises.
         """
         batch = Batch(self._ports, self.trust, calls)
-        waiting = [
-            found for position, call in enumerate(calls) if (found := self._begin(batch, position, call)) is not None
-        ]
+        waiting: list[Waiting] = []
+        for position, call in enumerate(calls):
+            try:
+                begun = self._judge.begin(batch, position, call)
+            except Exception as error:  # noqa: BLE001 - one call's failure must not take the batch along, and must deny
+                _log_fault("decided", error)
+                begun = Done(None, Decided(_INTERNAL))
+            if isinstance(begun, Waiting):
+                waiting.append(begun)
+            elif isinstance(begun, Done):
+                self._done(batch, position, begun)
+            else:
+                waiting.extend(self._several(batch, position, begun))
         if waiting:
             self._finish(batch, waiting)
         return batch.answers
 
-    def _begin(self, batch: Batch, position: int, call: Call) -> Waiting | None:
-        try:
-            begun = self._judge.begin(batch, position, call)
-        except Exception as error:  # noqa: BLE001 - one call's failure must not take the batch along, and must deny
-            _log_fault("decided", error)
-            begun = Done(None, Decided(_INTERNAL))
-        if isinstance(begun, Waiting):
-            return begun
-        self._settle(batch, begun.decided, position, begun.request)
-        verdict, hits = begun.decided.verdict, begun.decided.hits
-        if hits:
-            self._measuring.defer(self._judge.ask(call, verdict.principal, hits))
-        return None
+    def _several(self, batch: Batch, position: int, begun: Several) -> list[Waiting]:
+        """Take note of what one body asks for, and decide what needs no reading of it."""
+        batch.gathered[position] = Gathered(begun.request, len(begun.steps))
+        for part, each in enumerate(begun.steps):
+            if isinstance(each, Done):
+                self._done(batch, position, each, part)
+        return [each for each in begun.steps if isinstance(each, Waiting)]
+
+    def _done(self, batch: Batch, position: int, done: Done, part: int = WHOLE) -> None:
+        decided = done.decided
+        if decided.hits:
+            asked = self._judge.ask(batch.calls[position], decided.verdict.principal, decided.hits, part=part)
+            self._measuring.defer(asked)
+        self._settle(batch, decided, position, done.request, part=part)
 
     def learn(self, expected: Sequence[Hit], outcome: Outcome, decision_id: str = "") -> None:
         """Feed what an outcome teaches.
@@ -109,7 +121,7 @@ class Engine:
         except Exception as error:  # noqa: BLE001 - as in _begin
             _log_fault("measured", error)
             for each in waiting:
-                self._settle(batch, Decided(_INTERNAL), each.position, each.request)
+                self._settle(batch, Decided(_INTERNAL), each.position, each.request, part=each.part)
         else:
             self._conclude(batch, waiting, answers)
 
@@ -129,14 +141,24 @@ class Engine:
             except Exception as error:  # noqa: BLE001 - as in _begin
                 _log_fault("concluded", error)
                 decided = Decided(_INTERNAL)
-            self._settle(batch, decided, each.position, each.request)
             if lone is not None and lone.owed:
                 self._measuring.owe(each.asked, batch.now, allowed=decided.verdict.decision is Decision.ALLOW)
             if decided.hits and not read.repeated:
                 owner, _, large = each.asked
                 self._measuring.defer(Asked(owner, Measurement(decided.hits, b""), large))
+            kept = () if each.part == WHOLE else reserved(each, read)
+            self._settle(batch, decided, each.position, each.request, part=each.part, kept=kept)
 
-    def _settle(self, batch: Batch, decided: Decided, position: int, request: Request | None) -> None:
+    def _settle(
+        self,
+        batch: Batch,
+        decided: Decided,
+        position: int,
+        request: Request | None,
+        *,
+        part: int = WHOLE,
+        kept: tuple[Hit, ...] = (),
+    ) -> None:
         """Answer; what the verdict contains is enforced here before the next step is looked at."""
         verdict = decided.verdict
         if decided.expected and self._ports.heritage is not None:
@@ -145,7 +167,12 @@ class Engine:
             verdict = pdp.in_shadow(verdict)
         if verdict.contain:
             verdict = self._containing.contain(verdict, batch.now)
-        batch.answer(position, request, decided._replace(verdict=verdict))
+        decided = decided._replace(verdict=verdict)
+        if part == WHOLE:
+            batch.answer(position, request, decided)
+            return
+        for hits in batch.gather(position, part, Part(request, decided, kept)):
+            self._measuring.defer(Asked(verdict.principal, Measurement(hits, b"")))
 
     def release(self, entity: Entity) -> None:
         """End a containment here and in the store.

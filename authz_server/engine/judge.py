@@ -1,12 +1,12 @@
 """One step: from its bytes to what must be measured, and from its readings to the decision."""
 
-from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from authz_server import pdp
-from authz_server.approvals.binding import Challenged
 from authz_server.engine import proofs
-from authz_server.engine.batch import Batch, Done, Waiting
+from authz_server.engine.batch import WHOLE, Batch, Done, Several, Waiting
+from authz_server.engine.carrying import carry
+from authz_server.engine.lifting import Maker, lift
 from authz_server.engine.measuring import Asked
 from authz_server.engine.ports import Ports
 from authz_server.errors import DecodeError
@@ -35,15 +35,30 @@ FLAG_MEMORY_S: Final = 2.0
 """How long a containment that was read from the store also stops steps that read nothing."""
 LARGE_CHECK: Final = 4096
 """Bytes of a check from which on its texts may be long; an ordinary one has half as many, most of them a certificate."""
+_SURELY_ONE: Final = frozenset({b"", b"{"})
+"""How a body begins that is no batch."""
 LATE: Final = Verdict(Decision.DENY, Reason.DEADLINE, detail="deadline_spent")
 
 
-class Maker(NamedTuple):
-    """Who makes a step, and how."""
+class Making(NamedTuple):
+    """A step before its decision: who makes it, and how."""
 
+    position: int
+    call: Call
     request: Request
     principal: Principal | None
     task: Task | None
+    shown: proofs.Shown
+    """Its proof; of several calls in one body the first one alone uses it up."""
+    flags: tuple[Entity, ...]
+    """What may be contained, where it was asked for already."""
+    more: Circumstances
+    part: int = WHOLE
+
+    @property
+    def maker(self) -> Maker:
+        """For an approval."""
+        return Maker(self.call, self.request, self.principal, self.task, self.part)
 
 
 class Judge:
@@ -57,7 +72,7 @@ class Judge:
         self._usual = Circumstances(admits=meter.admits, injects=ports.injects)
         """Those of a step without a task, by a gateway."""
 
-    def begin(self, batch: Batch, position: int, call: Call) -> Waiting | Done:
+    def begin(self, batch: Batch, position: int, call: Call) -> Waiting | Done | Several:
         """Decide what needs no reading, and say what must be measured of the rest."""
         if batch.refused is not None:
             return Done(None, Decided(batch.refused))
@@ -81,7 +96,7 @@ class Judge:
 
     def _authenticated(
         self, batch: Batch, position: int, call: Call, request: Request, principal: Principal | None
-    ) -> Waiting | Done:
+    ) -> Waiting | Done | Several:
         ports, now = self._ports, batch.now
         shown = proofs.verify(ports, call, request, principal, now) if ports.proofs is not None else None
         task = proofs.find_task(ports, request, principal, now, shown) if ports.tasks is not None else None
@@ -98,29 +113,39 @@ class Judge:
         more = self._circumstances(batch, call, request, principal, task)
         if shown is not None:
             more = more._replace(proof=proofs.word_of(shown, proved))
+        making = Making(position, call, request, principal, proved, shown, flags, more)
+        calls = () if request.body[:1] in _SURELY_ONE else batch.snapshot.catalogue.calls_of(request)
+        if not calls:
+            return self._step(batch, making)
+        steps = [
+            self._step(batch, making._replace(request=each, part=part, shown=None if part else shown))
+            for part, each in enumerate(calls)
+        ]
+        return Several(request, steps)
+
+    def _step(self, batch: Batch, making: Making) -> Waiting | Done:
+        ports, now = self._ports, batch.now
+        position, call, request, principal, task, shown, flags, more, part = making
         begun = pdp.begin(batch.snapshot, request, principal or ABSENT, now, more)
         if ports.sparing is not None:
             begun = ports.sparing.begin(begun, principal, now, batch.started)
         if isinstance(begun, Decided):
             if begun.verdict.decision is Decision.CHALLENGE:
-                begun = self._approved(
-                    batch,
-                    call,
-                    Maker(request, principal, proved),
-                    begun,
-                    lambda names: pdp.begin(
-                        batch.snapshot, request, principal or ABSENT, now, more._replace(approved=names)
-                    ),
-                )
+
+                def again(names: frozenset[str]) -> Decided | Pending:
+                    return pdp.begin(batch.snapshot, request, principal or ABSENT, now, more._replace(approved=names))
+
+                begun = lift(ports, batch, making.maker, begun, again)
             if begun.verdict.decision is not Decision.ALLOW or not isinstance(shown, Proved):
-                return Done(request, self._carrying(proofs.told(begun, shown), proved, now))
-        flags = flags or pdp.containment_entities(principal, request, proved)
-        if proved is not None and ports.tasks_in_store:
-            flags = (*flags, Entity(OPEN_TASK, (proved.id,)))
+                return Done(request, carry(ports, proofs.told(begun, shown), task, now))
+        flags = flags or pdp.containment_entities(principal, request, task)
+        if task is not None and ports.tasks_in_store:
+            flags = (*flags, Entity(OPEN_TASK, (task.id,)))
         hits = begun.hits if isinstance(begun, Pending) else ()
         using = shown if isinstance(shown, Proved) else None
-        asked = self.ask(call, principal.id if principal else "", hits if using is None else (*hits, using.use), flags)
-        return Waiting(position, request, begun, asked, principal, proved, using)
+        hits = hits if using is None else (*hits, using.use)
+        asked = self.ask(call, principal.id if principal else "", hits, flags, part)
+        return Waiting(position, request, begun, asked, principal, task, using, part)
 
     def conclude(self, batch: Batch, each: Waiting, read: Readings, *, local: bool) -> Decided:
         """Decide a step by its readings.
@@ -150,18 +175,18 @@ class Judge:
             return withdraw(each, read, refused)
         pending = each.pending
         if isinstance(pending, Decided):
-            return self._carrying(pending, each.task, batch.now)
+            return carry(self._ports, pending, each.task, batch.now)
         read = proofs.without_use(each, read._replace(contained=()) if read.contained else read)
         decided = self._concluded(batch, pending, read, local=local)
         if decided.verdict.decision is Decision.CHALLENGE:
-            maker = Maker(each.request, each.principal, each.task)
+            maker = Maker(batch.calls[each.position], each.request, each.principal, each.task, each.part)
 
             def again(names: frozenset[str]) -> Decided:
                 pending.step.approved = names
                 return self._concluded(batch, pending, read, local=local)
 
-            decided = self._approved(batch, batch.calls[each.position], maker, decided, again)
-        return self._carrying(decided, each.task, batch.now)
+            decided = lift(self._ports, batch, maker, decided, again)
+        return carry(self._ports, decided, each.task, batch.now)
 
     def _concluded(self, batch: Batch, pending: Pending, read: Readings, *, local: bool) -> Decided:
         ports = self._ports
@@ -189,52 +214,23 @@ class Judge:
             return _ended(principal)
         return pdp.refuse_contained(principal, held.rule)
 
-    def ask(self, call: Call, owner: str, hits: tuple[Hit, ...], flags: tuple[Entity, ...] = ()) -> Asked:
+    def ask(
+        self, call: Call, owner: str, hits: tuple[Hit, ...], flags: tuple[Entity, ...] = (), part: int = WHOLE
+    ) -> Asked:
         """Put together what a step asks of the store."""
-        mark = proofs.mark_of(self._ports, call)
+        mark = proofs.mark_of(self._ports, call, part)
         return Asked(owner, Measurement(hits, mark, flags), len(call.payload) > LARGE_CHECK)
-
-    def _approved(
-        self,
-        batch: Batch,
-        call: Call,
-        maker: Maker,
-        decided: Decided,
-        redo: Callable[[frozenset[str]], Decided | Pending],
-    ) -> Decided:
-        """Look whether somebody approved what is challenged; that is rare enough for a round trip of its own."""
-        approver, verdict = self._ports.approver, decided.verdict
-        if approver is None or maker.principal is None or batch.snapshot.shadow:
-            return decided
-        challenged = Challenged(maker.request, maker.principal, maker.task, verdict, batch.snapshot)
-        if not challenged.demands:
-            return decided
-
-        def again(names: frozenset[str]) -> Decided:
-            found = redo(names)
-            return found if isinstance(found, Decided) else decided
-
-        lifted, name = approver.lift(challenged, proofs.mark_of(self._ports, call), batch.now, again)
-        return lifted or decided._replace(verdict=verdict._replace(approval=name))
-
-    def _carrying(self, decided: Decided, task: Task | None, now: float) -> Decided:
-        """Make the credentials that an allowed step takes along; without them it is not allowed."""
-        verdict, minter = decided.verdict, self._ports.minter
-        if not verdict.inject or minter is None or verdict.decision is not Decision.ALLOW:
-            return decided
-        carried = {each.header: minter.mint(each, verdict.principal, task, now) for each in verdict.inject}
-        if all(carried.values()):
-            return decided._replace(carried=carried)
-        refused = verdict._replace(
-            decision=Decision.DENY, reason=Reason.INTERNAL_ERROR, rule="", detail="injection_unavailable", inject=()
-        )
-        return Decided(refused, decided.hits)
 
 
 def _ended(principal: Principal | None) -> Verdict:
     """The verdict on a step under a task that is over."""
     name = principal.id if principal is not None else ""
     return Verdict(Decision.DENY, Reason.TASK_MISMATCH, detail="task_ended", principal=name)
+
+
+def reserved(each: Waiting, read: Readings) -> tuple[Hit, ...]:
+    """What returns to the budgets of a step that is allowed and does not pass after all."""
+    return pdp.withdrawn(each.pending, proofs.without_use(each, read)) if isinstance(each.pending, Pending) else ()
 
 
 def withdraw(each: Waiting, read: Readings, verdict: Verdict) -> Decided:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from authz_server.engine.batch import Batch, Waiting
+from authz_server.engine.batch import WHOLE, Batch, Waiting
 from authz_server.engine.ports import Ports
 from authz_server.model import Action, Call, Invalid, Principal, Request, Task
 from authz_server.pdp import Decided
@@ -26,9 +26,11 @@ def verify(ports: Ports, call: Call, request: Request, principal: Principal | No
     return proofs.proof_of(request, principal, now, mark_of(ports, call))
 
 
-def mark_of(ports: Ports, call: Call) -> bytes:
+def mark_of(ports: Ports, call: Call, part: int = WHOLE) -> bytes:
     """What only a byte-identical repeat from the same caller shares: Envoy's retry must not count twice."""
-    return ports.keyed.digest((call.caller.id, call.payload))
+    if part == WHOLE:
+        return ports.keyed.digest((call.caller.id, call.payload))
+    return ports.keyed.digest((call.caller.id, call.payload, str(part)))
 
 
 def find_task(

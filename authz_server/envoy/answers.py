@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from authz_server.envoy.challenge import answer_spec, proof_challenge, step_up_challenge, wider_task_challenge
 from authz_server.envoy.problem import PROBLEM_TYPE, grpc_text, problem_body
-from authz_server.envoy.rpc_answers import RPC_TYPE, CallId, rpc_error
+from authz_server.envoy.rpc_answers import RPC_TYPE, Asked, rpc_errors
 from authz_server.envoy.wire import CheckResponse, HeaderValueOption, StatusCode
 from authz_server.verdict import REASONS, Decision, Reason, Verdict
 
@@ -89,7 +89,7 @@ def deny_message(
     settings: EncodeSettings,
     *,
     grpc: bool,
-    call: CallId | None = None,
+    call: Asked | None = None,
 ) -> Any:
     """Build the CheckResponse that refuses a request, with a status that Envoy knows.
 
@@ -99,7 +99,7 @@ def deny_message(
         version: of the policy that decided.
         settings: the challenge and the place of problem types.
         grpc: the client speaks gRPC: the body becomes its message.
-        call: the client speaks JSON-RPC, and this is the id of its call; see `asked_call`.
+        call: the client speaks JSON-RPC, and this is the id of its call, or those of a batch; see `asked_call`.
 
     Raises:
         AnswerError: a value is invalid.
@@ -113,7 +113,7 @@ def deny_message(
     if grpc:
         denied.body = grpc_text(verdict, spec, decision_id)
     elif call is not None:
-        denied.body = rpc_error(verdict, spec, decision_id, settings.problem_types, call)
+        denied.body = rpc_errors(verdict, spec, decision_id, settings.problem_types, call)
         denied.headers.append(header_option("content-type", RPC_TYPE))
     else:
         denied.body = problem_body(verdict, spec, decision_id, settings.problem_types)

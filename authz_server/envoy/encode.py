@@ -23,7 +23,7 @@ from authz_server.envoy.answers import (
     header_option,
     unavailable_message,
 )
-from authz_server.envoy.rpc_answers import CallId, asked_call
+from authz_server.envoy.rpc_answers import Asked, asked_call
 from authz_server.envoy.wire import CheckResponse, StatusCode
 from authz_server.model import Request
 from authz_server.verdict import REASONS, Decision, Reason, Verdict
@@ -43,7 +43,7 @@ tags of the encoding, as one or two may be; nor is the byte before an id ever an
 or a bracket)."""
 _IDS_ALLOWED = 2
 _IDS_DENIED = 3
-"""How often a message contains the id: header, metadata, and the body of a refusal."""
+"""How often a message contains the id: header, metadata, and the body of a refusal, for each call of a batch."""
 _MAX_RISK = 2**53
 """Doubles are exact whole numbers up to here."""
 _DEFAULTS: Final = EncodeSettings()
@@ -115,7 +115,7 @@ class Encoder:
             raise AnswerError("decision id")
         spoofed: tuple[str, ...] = ()
         grpc = False
-        call: CallId | None = None
+        call: Asked | None = None
         if request is not None:
             spoofed = request.spoofed
             grpc = request.headers.get("content-type", "").startswith("application/grpc")
@@ -143,7 +143,7 @@ class Encoder:
         spoofed: tuple[str, ...],
         *,
         grpc: bool,
-        call: CallId | None,
+        call: Asked | None,
     ) -> tuple[bytes, ...]:
         """Build the whole message but for decision id and risk."""
         placeholder = _PLACEHOLDER * id_length
@@ -154,7 +154,8 @@ class Encoder:
             message = deny_message(verdict, placeholder, version, self._settings, grpc=grpc, call=call)
         serialized: bytes = message.SerializeToString()
         pieces = tuple(serialized.split(placeholder.encode("ascii")))
-        if len(pieces) != 1 + (_IDS_ALLOWED if passes else _IDS_DENIED):
+        more = len(call) - 1 if isinstance(call, tuple) else 0
+        if len(pieces) != 1 + (_IDS_ALLOWED if passes else _IDS_DENIED + more):
             raise AnswerError("pieces")
         return pieces
 

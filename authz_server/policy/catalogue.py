@@ -18,7 +18,7 @@ from dataclasses import replace
 from typing import Final
 
 from authz_server.content.mcp import TOOLS_CALL
-from authz_server.content.rpc import read_rpc
+from authz_server.content.rpc import read_rpc, split_batch
 from authz_server.errors import DecodeError, Fault
 from authz_server.model import Action, Request
 from authz_server.policy.action_table import ActionTable
@@ -135,6 +135,13 @@ class Catalogue:
             return self._classify_long_lived(request)
         found = self._plain.classify(request, request.host, request.path, None) or self._unknown
         return found if found is not UNREAD else self._classify_call(request)
+
+    def calls_of(self, request: Request) -> tuple[Request, ...]:
+        """The calls of a request that makes several in one body, each as a request of its own; none for any other request."""
+        if request.upgrade or request.protocol != "http":
+            return ()
+        found = self._plain.classify(request, request.host, request.path, None)
+        return split_batch(request) if found is UNREAD else ()
 
     def _classify_call(self, request: Request) -> Classified:
         try:

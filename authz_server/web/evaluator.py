@@ -91,7 +91,8 @@ class Evaluator:
             self._trust,
         )
         engine.decide([Call(encode_check(step, ports.new_id()), _ASKING, None)])
-        return Evaluated(events[0], policy.current, events[0].request, maker.principal, maker.task)
+        deciding = events[-1]  # of several calls in one body
+        return Evaluated(deciding, policy.current, deciding.request, maker.principal, maker.task)
 
 
 class _Policy:

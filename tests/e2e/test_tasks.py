@@ -1,5 +1,6 @@
 """Declared work through a real Envoy and two replicas: opened, done, stolen, approved, ended."""
 
+import json
 import time
 
 import grpc
@@ -86,6 +87,41 @@ def test_a_call_outside_of_the_task_is_refused_as_its_client_understands(place):
     assert (to_agent.json()["id"], error_of(to_agent)["code"]) == ("m-1", 403)
     notified = place.call(writer, "delete_report", token, id=None)
     assert (notified.status_code, notified.headers["content-type"]) == (403, "application/problem+json")
+
+
+def test_of_a_batch_all_calls_pass_or_none(place):
+    """Each call is decided and recorded; where one is refused, so are the others, each with an error of its own."""
+    writer = agent("batches")
+    token = place.open_task(writer).token
+
+    def send(*tools, **headers):
+        messages = [
+            {"jsonrpc": "2.0", "id": number, "method": "tools/call", "params": {"name": name, "arguments": {}}}
+            for number, name in enumerate(tools)
+        ]
+        headers = {"content-type": "application/json", **headers}
+        content = json.dumps(messages)
+        return place.ask(writer, "/mcp", token, host="files", method="POST", headers=headers, content=content)
+
+    def actions(decision_id):
+        """What was decided together."""
+        found = [each for it in place.replicas for each in it.records() if each.get("answer") == decision_id]
+        return sorted((each["action"], each["detail"]) for each in found)
+
+    passed = send("read_report", "write_report")
+    assert passed.status_code == 200
+    place.site.record(decision_of(passed))
+    assert actions(decision_of(passed)) == [("files.read_report", ""), ("files.write_report", "")]
+    refused = send("read_report", "delete_report", **{"mcp-protocol-version": "2025-03-26"})
+    assert refused.status_code == 403
+    assert [(each["id"], each["error"]["message"]) for each in refused.json()] == [
+        (0, "Agents delete nothing."),
+        (1, "Agents delete nothing."),
+    ]
+    place.site.record(id_of(refused))
+    assert actions(id_of(refused)) == [("files.delete_report", ""), ("files.read_report", "rpc_batch_refused")]
+    later = send("read_report", **{"mcp-protocol-version": "2025-06-18"})
+    assert (later.status_code, later.json()["reason"]) == (400, "decode_error")
 
 
 def test_a_stolen_token_gives_away_the_thief(place):

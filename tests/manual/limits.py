@@ -68,6 +68,7 @@ LIMITS = {
     "items of one JSON array or object": json_strict.MAX_ITEMS,
     "characters of a JSON-RPC method": rpc.MAX_METHOD,
     "characters of a JSON-RPC id": rpc.MAX_ID,
+    "messages of a JSON-RPC batch": rpc.MAX_CALLS,
     "characters of a tool's name": mcp.MAX_TOOL,
     "characters of an A2A agent": a2a.MAX_AGENT,
     "containments that wait to be stored": containing.MAX_WRITES,

@@ -59,7 +59,7 @@ def fields_of(value, prefix=""):
 def _record():
     caller = Caller(CallerKind.SOCKET, "unix:", valid=False, reason="why")
     asked = request(credentials=(Credential("bearer", "00"),))
-    built = record.build(record.DecisionEvent("0", 1.0, "d", caller, asked, FULL, 1))
+    built = record.build(record.DecisionEvent("0", 1.0, "d", caller, asked, FULL, 1, answer="0"))
     names = [name for name in fields_of(built) if name not in _AS_MATCHED]
     return Table(("Field", "Type", "There", "Meaning"), tuple({"Field": f"`{name}`"} for name in names))
 

@@ -4,10 +4,19 @@ import json
 
 import pytest
 
-from authz_server.content.rpc import MAX_ID, MAX_METHOD, Rpc, parse_rpc, read_rpc
+from authz_server.content.rpc import (
+    BATCH_REVISION,
+    MAX_CALLS,
+    MAX_ID,
+    MAX_METHOD,
+    Rpc,
+    parse_rpc,
+    read_rpc,
+    split_batch,
+)
 from authz_server.errors import DecodeError
 from authz_server.model import BodyState
-from tests.calls import body_of, post, tool_body
+from tests.calls import JSON, body_of, post, tool_body
 
 
 def _parsed(body: bytes, headers=None) -> Rpc:
@@ -156,3 +165,41 @@ def test_reading_a_request_looks_at_its_body_first():
     ):
         with pytest.raises(DecodeError, match=code):
             read_rpc(post(tool_body("a"), **fields))
+
+
+SECOND = tool_body("b", {"n": 2**53 + 1, "text": "\u00e9\n", "half": 0.1, "none": None})
+
+
+def test_a_batch_is_taken_apart():
+    """Into requests that differ in nothing but the body; nothing that was read changes on the way."""
+    whole = post(
+        b" [" + tool_body("a") + b",\r\n" + SECOND + b"] ", headers={**JSON, "mcp-protocol-version": BATCH_REVISION}
+    )
+    first, second = split_batch(whole)
+    assert read_rpc(first)[:6] == read_rpc(whole._replace(body=tool_body("a")))[:6]
+    assert read_rpc(second) == read_rpc(whole._replace(body=SECOND))
+    assert first._replace(body=b"") == second._replace(body=b"") == whole._replace(body=b"")
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        post(tool_body("a")),
+        post(b""),
+        post(b"[]"),
+        post(b"[" + b",".join([body_of()] * (MAX_CALLS + 1)) + b"]"),
+        post(b"[" + body_of()),
+        post(b"[" + body_of() + b",]"),
+        post(b"[" + body_of() + b"]", headers={**JSON, "mcp-protocol-version": "2025-06-18"}),
+        post(b"[" + body_of() + b"]", headers={}),
+        post(b"[" + body_of() + b"]", body_state=BodyState.PARTIAL),
+    ],
+)
+def test_what_is_no_batch_is_not_taken_apart(request_):
+    """Whoever reads it as one call says what is wrong with it."""
+    assert split_batch(request_) == ()
+
+
+def test_the_longest_batch():
+    """As many as are allowed."""
+    assert len(split_batch(post(b"[" + b",".join([body_of()] * MAX_CALLS) + b"]"))) == MAX_CALLS

@@ -12,6 +12,7 @@ from envoy.extensions.filters.http.ext_authz.v3.ext_authz_pb2 import ExtAuthz, E
 from envoy.extensions.filters.network.http_connection_manager.v3.http_connection_manager_pb2 import (
     HttpConnectionManager,
 )
+from envoy.extensions.retry.host.previous_hosts.v3.previous_hosts_pb2 import PreviousHostsPredicate
 from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpProtocolOptions
 from google.protobuf import json_format
 
@@ -19,7 +20,7 @@ from authz_server.envoy.body import LIMIT_KEY
 from authz_server.policy.callers import LEGACY_ROUTE
 from tests.manual.markdown import PACKAGE, blocks, codes
 
-ANY_TYPES = (ExtAuthzPerRoute, HttpProtocolOptions)
+ANY_TYPES = (ExtAuthzPerRoute, HttpProtocolOptions, PreviousHostsPredicate)
 """Known by name to whoever reads `@type` in the examples for Envoy."""
 
 
