@@ -15,13 +15,13 @@ class Opened:
         self._sockets = WeakSet(_sockets())
         self._threads = WeakSet(_threads())
 
-    def sockets(self) -> int:
-        """Count the new sockets; one that nothing refers to is closed and does not count."""
-        return sum(each not in self._sockets for each in _sockets())
+    def sockets(self) -> list[socket.socket]:
+        """The new sockets; one that nothing refers to is closed and does not count."""
+        return [each for each in _sockets() if each not in self._sockets]
 
-    def threads(self) -> int:
-        """Count the new threads that still run."""
-        return sum(each not in self._threads for each in _threads())
+    def threads(self) -> list[threading.Thread]:
+        """The new threads that still run."""
+        return [each for each in _threads() if each not in self._threads]
 
 
 @contextmanager
@@ -29,7 +29,8 @@ def nothing_left() -> Iterator[Opened]:
     """Assert that the block leaves neither a socket nor a thread behind."""
     opened = Opened()
     yield opened
-    assert (opened.sockets(), opened.threads()) == (0, 0)
+    left = [*map(repr, opened.sockets()), *(f"{each!r} of {_home(each)}" for each in opened.threads())]
+    assert not left, left
 
 
 def _sockets() -> list[socket.socket]:
@@ -40,10 +41,12 @@ def _sockets() -> list[socket.socket]:
 
 
 def _threads() -> list[threading.Thread]:
-    """The running threads, without those of gRPC, which come and go with the connections of a channel."""
-    return [each for each in threading.enumerate() if not _home(each).startswith("grpc.")]
+    """The running threads that Python code has started, without those of gRPC, which come and go with its connections."""
+    return [each for each in threading.enumerate() if _home(each) and not _home(each).startswith("grpc.")]
 
 
 def _home(thread: threading.Thread) -> str:
-    """The module of what a thread runs; empty for a thread of another kind."""
+    """The module of what a thread runs; empty for the main thread and for one that merely called into Python."""
+    if type(thread).run is not threading.Thread.run:
+        return type(thread).__module__
     return str(getattr(getattr(thread, "_target", None), "__module__", ""))

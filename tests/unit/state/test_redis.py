@@ -437,7 +437,7 @@ class TestConnections:
         with nothing_left() as opened:
             store = make(valkey_server.url, clock)
             count(store)
-            assert opened.sockets() == 1
+            assert len(opened.sockets()) == 1
             store.close()
 
     def test_tcp(self, clock: Clock) -> None:

@@ -3,6 +3,7 @@
 import random
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +20,7 @@ from authz_server.state.terms import Terms
 from authz_server.state.topology import SCHEMES, network_at
 from tests.leaks import nothing_left
 from tests.servers import free_port, has_redis
+from tests.store_tls import self_signed
 from tests.topologies import ClusterServers, cluster, wait_for, watched
 
 KEYED = KeyedHash(b"k" * 32)
@@ -164,4 +166,38 @@ class TestSentinel:
             assert count(store, ENTITIES[0]) == "connection"
             wait_for(lambda: isinstance(count(store, ENTITIES[0]), tuple), 20)
             store.ping()
+            store.close()
+
+
+@pytest.mark.skipif(not has_redis(), reason="no redis-server, and the other one has no TLS")
+class TestTls:
+    """Every connection is verified: to the sentinels, to the nodes that the seeds name, and to whoever takes over."""
+
+    def test_cluster(self, tmp_path: Path) -> None:
+        """A step of three nodes, then of a slot that has moved, then without a primary."""
+        self_signed(tmp_path)
+        with cluster(tls=tmp_path, replicas=True) as servers:
+            store = make(servers.url)
+            assert count(store, *ENTITIES) == (1, 1, 1)
+            unverified = make(servers.url.partition("?")[0])
+            assert count(unverified, ENTITIES[0]) == "tls"
+            unverified.close()
+            servers.primaries[2].stop()
+            assert count(store, ENTITIES[2]) == "connection"
+            wait_for(lambda: not store.tend() and isinstance(count(store, ENTITIES[2]), tuple), 20)  # type: ignore[func-returns-value]
+            assert isinstance(count(store, *ENTITIES), tuple)
+            store.close()
+
+    def test_sentinel(self, tmp_path: Path) -> None:
+        """The primary that they name, and the next one."""
+        self_signed(tmp_path)
+        with watched(tls=tmp_path) as servers:
+            store = make(servers.url)
+            assert count(store, ENTITIES[0]) == (1,)
+            unverified = make(servers.url.partition("?")[0])
+            assert count(unverified, ENTITIES[0]) in {"tls", "connection"}
+            unverified.close()
+            servers.primary.stop()
+            assert count(store, ENTITIES[0]) == "connection"
+            wait_for(lambda: isinstance(count(store, ENTITIES[0]), tuple), 20)
             store.close()
