@@ -17,6 +17,7 @@ from authz_server.web.access_requests import AccessPorts
 from authz_server.web.app import WebPorts, build_app
 from authz_server.web.approving import ApprovingPorts
 from authz_server.web.authzen import AuthzenPorts
+from authz_server.web.checks import Checker
 from authz_server.web.evaluator import Evaluator
 from authz_server.web.metadata import MetadataPorts
 from authz_server.web.oauth import OAuthPorts
@@ -51,7 +52,12 @@ def build_web(
     ports = WebPorts(
         metadata=MetadataPorts(web.base, settings.issuer, keys.jwks if keys is not None and desk is not None else None),
         oauth=oauth,
-        authzen=AuthzenPorts(Evaluator(engine.ports, domains).evaluate, operators.find, _asks_for_others(engine)),
+        authzen=AuthzenPorts(
+            Evaluator(engine.ports, domains).evaluate,
+            operators.find,
+            _is_gateway(engine),
+            Checker(engine, keyed, engine.ports.new_id).check,
+        ),
         access=AccessPorts(web.base, keyed, approvals, tasks.approver, operators.find, assembly.clock)
         if approvals is not None
         else None,
@@ -62,10 +68,10 @@ def build_web(
     return [WebListener(build_door(listen, verifier), app) for listen in web.listen]
 
 
-def _asks_for_others(engine: Engine) -> Callable[[Caller], bool]:
-    """Gateways ask about any workload; a sidecar speaks for its own, which is the caller itself."""
+def _is_gateway(engine: Engine) -> Callable[[Caller], bool]:
+    """Gateways speak for any workload; a sidecar speaks for its own, which is the caller itself."""
 
-    def asks(caller: Caller) -> bool:
+    def is_gateway(caller: Caller) -> bool:
         return caller.valid and caller.id in engine.trust.callers.gateways
 
-    return asks
+    return is_gateway

@@ -60,15 +60,24 @@ class Several(NamedTuple):
 class Batch:
     """One batch under way: the snapshot, the moment, and the answers so far (denied until they are decided).
 
+    Args:
+        ports: of the engine.
+        trust: whom it believes.
+        calls: to be decided.
+        told: takes what is recorded, where somebody wants to know.
+
     Attributes:
         gathered: by position what is known of requests that make several calls.
         refused: the verdict on all of it where nothing can be decided at the moment, or None.
     """
 
-    __slots__ = ("_ports", "answers", "calls", "gathered", "now", "refused", "snapshot", "started", "trust")
+    __slots__ = ("_ports", "_told", "answers", "calls", "gathered", "now", "refused", "snapshot", "started", "trust")
 
-    def __init__(self, ports: Ports, trust: Trust, calls: Sequence[Call]) -> None:
+    def __init__(
+        self, ports: Ports, trust: Trust, calls: Sequence[Call], told: list[DecisionEvent] | None = None
+    ) -> None:
         self._ports = ports
+        self._told = told
         self.calls = calls
         self.answers: list[bytes] = [DENIED_503] * len(calls)
         self.gathered: dict[int, Gathered] = {}
@@ -135,8 +144,9 @@ class Batch:
         ports.tally.add(verdict)
         micros = int((ports.monotonic() - self.started) * 1_000_000)
         caller = self.calls[position].caller
-        ports.submit(
-            DecisionEvent(
-                identifier, self.now, self.snapshot.digest, caller, request, verdict, micros, decided.expected, answer
-            )
+        event = DecisionEvent(
+            identifier, self.now, self.snapshot.digest, caller, request, verdict, micros, decided.expected, answer
         )
+        ports.submit(event)
+        if self._told is not None:
+            self._told.append(event)

@@ -21,6 +21,7 @@ from authz_server.engine.several import Gathered, Part
 from authz_server.engine.standing import Standing, standing
 from authz_server.model import Call, Entity, Outcome, Request
 from authz_server.pdp import Decided
+from authz_server.record import DecisionEvent
 from authz_server.signals import Hit, Measurement
 from authz_server.verdict import Decision, Reason, Verdict
 
@@ -66,8 +67,19 @@ class Engine:
             Serialised CheckResponses, one for each call, in order. Never raises.
         """
         batch = Batch(self._ports, self.trust, calls)
+        self._decide(batch)
+        return batch.answers
+
+    def decide_one(self, call: Call) -> tuple[bytes, DecisionEvent]:
+        """Decide one call as `decide` does; its answer, and what is recorded of it."""
+        told: list[DecisionEvent] = []
+        batch = Batch(self._ports, self.trust, [call], told)
+        self._decide(batch)
+        return batch.answers[0], told[-1]
+
+    def _decide(self, batch: Batch) -> None:
         waiting: list[Waiting] = []
-        for position, call in enumerate(calls):
+        for position, call in enumerate(batch.calls):
             try:
                 begun = self._judge.begin(batch, position, call)
             except Exception as error:  # noqa: BLE001 - one call's failure must not take the batch along, and must deny
@@ -81,7 +93,6 @@ class Engine:
                 waiting.extend(self._several(batch, position, begun))
         if waiting:
             self._finish(batch, waiting)
-        return batch.answers
 
     def _several(self, batch: Batch, position: int, begun: Several) -> list[Waiting]:
         """Take note of what one body asks for, and decide what needs no reading of it."""

@@ -1,6 +1,7 @@
-"""Decisions over AuthZEN (OpenID Authorization API 1.0), for programs that ask before they act. Reading only: see `evaluator`.
+"""Decisions over AuthZEN (OpenID Authorization API 1.0).
 
-A subject is whom the question is about and never who asks: about others only operators and trusted proxies may ask.
+A subject is whom the question is about and never who asks: about others only operators and gateways may ask. Whoever is none
+of the latter asks before it acts, and that only reads: see `evaluator`. What a gateway asks is a check: see `checks`.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,11 +11,13 @@ from typing import Any, Final, NamedTuple
 from authz_server import record
 from authz_server.envoy.challenge import answer_spec
 from authz_server.model import Caller
+from authz_server.record import DecisionEvent
 from authz_server.verdict import Decision, Demand, Verdict
 from authz_server.web.answers import Answer, WebError
-from authz_server.web.asking import Asked, read_json
+from authz_server.web.asking import REQUEST_ID, Asked, read_json
 from authz_server.web.batches import Questions, read_questions
 from authz_server.web.callers import OperatorOf, name_of
+from authz_server.web.checks import Checked
 from authz_server.web.described import DescribedStep
 from authz_server.web.evaluation_request import Evaluation, read_evaluation
 from authz_server.web.evaluator import Evaluated
@@ -31,10 +34,25 @@ class AuthzenPorts(NamedTuple):
 
     evaluate: Callable[[DescribedStep], Evaluated]
     operator_of: OperatorOf
-    asks_for_others: Callable[[Caller], bool]
-    """Whether a caller is a proxy whose word about others is believed."""
+    is_gateway: Callable[[Caller], bool]
+    """Whether a caller is a proxy that speaks for any workload."""
+    check: Callable[[DescribedStep, Caller, str], Checked]
     offer: Offer | None = None
     """None where approvals cannot be asked for."""
+
+
+class _Asker(NamedTuple):
+    """Who asks, and under which id."""
+
+    caller: Caller
+    request_id: str
+
+    @classmethod
+    def of(cls, asked: Asked) -> "_Asker":
+        return cls(asked.caller, asked.headers.get(REQUEST_ID, ""))
+
+    def for_item(self, number: int) -> "_Asker":
+        return self._replace(request_id=self.request_id and f"{self.request_id} {number}")
 
 
 class Authzen:
@@ -46,16 +64,16 @@ class Authzen:
     def evaluation(self, asked: Asked) -> Answer:
         """POST /access/v1/evaluation: a denial is an answer, and no error."""
         question = read_evaluation(read_json(asked))
-        return Answer(200, self._decide(asked.caller, question))
+        return Answer(200, self._decide(_Asker.of(asked), question))
 
     def evaluations(self, asked: Asked) -> Answer:
         """POST /access/v1/evaluations: several questions, which stand for one another as far as they share members."""
         found = read_json(asked)
         questions = read_questions(found)
         if questions is None:
-            return Answer(200, self._decide(asked.caller, read_evaluation(found)))
+            return Answer(200, self._decide(_Asker.of(asked), read_evaluation(found)))
         name_of(asked.caller)
-        return Answer(200, {"evaluations": self._decide_all(asked.caller, questions)})
+        return Answer(200, {"evaluations": self._decide_all(_Asker.of(asked), questions)})
 
     def ask(self, caller: Caller, question: Evaluation) -> Evaluated:
         """Evaluate what a caller may ask about.
@@ -66,37 +84,54 @@ class Authzen:
         check_subject(self._ports, caller, question.principal)
         return self._ports.evaluate(question.step())
 
-    def _decide_all(self, caller: Caller, questions: Questions) -> list[dict[str, Any]]:
+    def _decide_all(self, asker: "_Asker", questions: Questions) -> list[dict[str, Any]]:
         answers: list[dict[str, Any]] = []
-        for question in questions.items:
-            answers.append(self._decide_item(caller, question))
+        for number, question in enumerate(questions.items):
+            answers.append(self._decide_item(asker.for_item(number), question))
             if questions.ends_with(decision=answers[-1]["decision"]):
                 break
         return answers
 
-    def _decide_item(self, caller: Caller, question: Evaluation | WebError) -> dict[str, Any]:
+    def _decide_item(self, asker: "_Asker", question: Evaluation | WebError) -> dict[str, Any]:
         """The answer to one of several: what is wrong with it stands in its place (section on errors of evaluations)."""
         try:
             if isinstance(question, WebError):
                 raise question
-            return self._decide(caller, question)
+            return self._decide(asker, question)
         except WebError as error:
             told = {"status": error.status, "message": error.text, "reason": error.reason}
             return {"decision": False, "context": {"error": told}}
 
-    def _decide(self, caller: Caller, question: Evaluation) -> dict[str, Any]:
+    def _decide(self, asker: "_Asker", question: Evaluation) -> dict[str, Any]:
+        caller = asker.caller
         if not question.is_ours:
             check_subject(self._ports, caller, question.principal)
             return {"decision": False, "context": {"reason": "type_unknown"}}
+        if self._ports.is_gateway(caller):
+            return self._check(asker, question)
         found = self.ask(caller, question)
         verdict = found.verdict
-        context = describe(found)
-        if self._ports.offer is not None and verdict.decision is Decision.CHALLENGE and not verdict.shadow:
-            offered = self._ports.offer(found, name_of(caller))
-            context |= {"access_request": dict(offered)} if offered else {}
+        context = describe(found.event) | self._offer(caller, found)
         if self._ports.operator_of(caller) is not None:
             context["record"] = record.build(found.event)
         return {"decision": verdict.shadow or verdict.decision is Decision.ALLOW, "context": context}
+
+    def _check(self, asker: "_Asker", question: Evaluation) -> dict[str, Any]:
+        """The answer to a gateway: what its client may be told, and what becomes of the request's headers."""
+        found = self._ports.check(question.step(), asker.caller, asker.request_id)
+        context = describe(found.event)
+        if found.passes:
+            context |= {"headers": found.headers, "headers_to_remove": list(found.removed)}
+        elif found.event.verdict.decision is Decision.CHALLENGE:
+            context |= self._offer(asker.caller, self.ask(asker.caller, question))
+        return {"decision": found.passes, "context": context}
+
+    def _offer(self, caller: Caller, found: Evaluated) -> dict[str, Any]:
+        verdict = found.verdict
+        if self._ports.offer is None or verdict.decision is not Decision.CHALLENGE or verdict.shadow:
+            return {}
+        offered = self._ports.offer(found, name_of(caller))
+        return {"access_request": dict(offered)} if offered else {}
 
 
 def check_subject(ports: AuthzenPorts, caller: Caller, subject: str) -> None:
@@ -105,16 +140,16 @@ def check_subject(ports: AuthzenPorts, caller: Caller, subject: str) -> None:
     Raises:
         WebError: 401 `caller_unknown`, 403 `subject_of_another`.
     """
-    if name_of(caller) != subject and ports.operator_of(caller) is None and not ports.asks_for_others(caller):
+    if name_of(caller) != subject and ports.operator_of(caller) is None and not ports.is_gateway(caller):
         raise WebError(403, "subject_of_another", "a workload asks about itself only")
 
 
-def describe(found: Evaluated) -> dict[str, Any]:
+def describe(event: DecisionEvent) -> dict[str, Any]:
     """The context of a decision: as much as the caller of a check would be told, and no more."""
-    verdict, spec = found.verdict, answer_spec(found.verdict)
+    verdict, spec = event.verdict, answer_spec(event.verdict)
     context: dict[str, Any] = {
-        "evaluation_id": found.event.id,
-        "evaluated_at": timestamp(found.event.time),
+        "evaluation_id": event.id,
+        "evaluated_at": timestamp(event.time),
         "reason": spec.public,
         "detail": verdict.public_reason[:MAX_TEXT] or spec.text,
     }

@@ -1,6 +1,7 @@
 """A step as somebody describes it, to the bytes of the check that Envoy would send for it."""
 
 from typing import Final, NamedTuple
+from urllib.parse import quote
 
 from authz_server.envoy.wire import CheckRequest
 
@@ -27,6 +28,8 @@ class DescribedStep(NamedTuple):
     """The SPIFFE ID of the destination's workload."""
     service: str = ""
     """The destination's name as its route says it."""
+    certificate: str = ""
+    """The caller's leaf in PEM."""
 
 
 def encode_check(step: DescribedStep, identifier: str) -> bytes:
@@ -45,6 +48,7 @@ def encode_check(step: DescribedStep, identifier: str) -> bytes:
     else:
         peer.address.pipe.path = "/run/peer.sock"
     peer.principal = step.principal
+    peer.certificate = quote(step.certificate, safe="")
     attributes.destination.principal = step.destination_principal
     http = attributes.request.http
     http.id, http.method, http.path, http.host = identifier, step.method, step.path, step.host

@@ -2,7 +2,7 @@
 
 A subject is `{"type": "workload", "id": <SPIFFE ID>}`, an action's name is the HTTP method, a resource is
 `{"type": "http", "id": <URL>}`. Further properties are those of a request: `headers`, `body`, `service` (the destination's
-name at its route), `destination_principal`, and `ip_address` of the subject. Unknown ones are ignored, as the API asks.
+name at its route), `destination_principal`, and `ip_address` and `certificate` (PEM) of the subject. Unknown ones are ignored, as the API asks.
 """
 
 import ipaddress
@@ -81,6 +81,7 @@ class Evaluation(NamedTuple):
             address=_address(_table(self.subject, "properties")),
             destination_principal=_text(told, "destination_principal"),
             service=_text(told, "service"),
+            certificate=_text(_table(self.subject, "properties"), "certificate"),
         )
 
 

@@ -25,7 +25,7 @@ from authz_server.web.evaluation_request import read_evaluation
 from authz_server.web.server import WebListener
 from tests.listening import running, short_directory
 from tests.steps import KEYED
-from tests.unit.web.world import AGENT, EXPORT, ORCHESTRATOR, SOC, World
+from tests.unit.web.world import AGENT, EXPORT, GATEWAY, ORCHESTRATOR, SOC, World
 
 pytestmark = pytest.mark.server
 
@@ -47,6 +47,7 @@ def site():
             "orchestrator": ORCHESTRATOR,
             "agent": AGENT,
             "approver": SOC,
+            "gateway": GATEWAY,
         }
         for name, spiffe_id in names.items():
             authority.issue(spiffe_id, dns=[HOST]).write(directory, name)

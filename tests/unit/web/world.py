@@ -11,11 +11,14 @@ from authz_server.approvals.approver import Approver
 from authz_server.approvals.desk import ApprovalDesk
 from authz_server.approvals.shelf import MemoryShelf
 from authz_server.control.operators import Group, Operators, Right
+from authz_server.engine import Engine, Trust
 from authz_server.engine.ports import Ports
 from authz_server.engine.tally import Tally
 from authz_server.envoy.credentials import CredentialSource
 from authz_server.envoy.decode import Decoder, DecodeSettings
 from authz_server.envoy.encode import Encoder
+from authz_server.identity.authenticate import Authenticator, TrustSettings
+from authz_server.identity.caller import build_caller_settings
 from authz_server.model import Caller, CallerKind
 from authz_server.state.containment import ContainedSet
 from authz_server.state.guard import ContainmentGuard
@@ -26,6 +29,7 @@ from authz_server.web.app import WebPorts, build_app
 from authz_server.web.approving import ApprovingPorts
 from authz_server.web.asking import CALLER
 from authz_server.web.authzen import AuthzenPorts
+from authz_server.web.checks import Checker
 from authz_server.web.evaluator import Evaluator
 from authz_server.web.metadata import MetadataPorts
 from authz_server.web.oauth import OAuthPorts
@@ -93,7 +97,7 @@ class OnePolicy:
 class World:
     """All that is served, on one clock; `ports` may be changed before `app` is asked for."""
 
-    def __init__(self, text=POLICY):
+    def __init__(self, text=POLICY, **ports):
         self.tasks = TaskWorld()
         self._ids = count(1 << 64)
         self.shelf = MemoryShelf()
@@ -103,8 +107,12 @@ class World:
         self.contained = ContainedSet()
         self.submitted = []
         self.policy = OnePolicy(policy(text))
-        self.engine = self._engine()
         approver = Approver(KEYED, self.shelf, self.store, self.approvals.take)
+        self.engine = self._engine()
+        trust = Trust(
+            Authenticator(TrustSettings(None, ("principal",))), build_caller_settings((GATEWAY,), "any", (GATEWAY,))
+        )
+        self.deciding = Engine(self.engine._replace(approver=approver, **ports), trust)
         self.ports = WebPorts(
             metadata=MetadataPorts(BASE, ISSUER, lambda: {"keys": [self.tasks.key.public.jwk()]}),
             oauth=OAuthPorts(
@@ -115,7 +123,12 @@ class World:
                 AUDIENCE,
                 self.clock,
             ),
-            authzen=AuthzenPorts(Evaluator(self.engine).evaluate, OPERATORS.find, lambda caller: caller.id == GATEWAY),
+            authzen=AuthzenPorts(
+                Evaluator(self.engine).evaluate,
+                OPERATORS.find,
+                lambda caller: caller.id == GATEWAY,
+                Checker(self.deciding, KEYED, self.new_id).check,
+            ),
             access=AccessPorts(BASE, KEYED, self.approvals, approver, OPERATORS.find, self.clock),
             approving=ApprovingPorts(self.approvals, OPERATORS.find),
             origin=BASE,

@@ -1,0 +1,59 @@
+"""Evaluations that are checks: a gateway that speaks AuthZEN instead of ext_authz lets pass or refuses by what it is told.
+
+So its questions are steps like any other: counted, recorded, contained, their budgets and approvals spent. Who makes the step
+is believed as far as it is of a proxy over ext_authz: by its certificate, or by name where `trust.identity_from` says so.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from authz_server.engine import Engine
+from authz_server.envoy.wire import CheckResponse
+from authz_server.keyhash import KeyedHash
+from authz_server.model import Call, Caller
+from authz_server.record import DecisionEvent
+from authz_server.web.described import DescribedStep, encode_check
+
+
+class Checked(NamedTuple):
+    """What a gateway does with a step."""
+
+    event: DecisionEvent
+    passes: bool
+    headers: dict[str, str]
+    """What goes along to the destination in place of the client's own, credentials of `inject` among it."""
+    removed: tuple[str, ...]
+    """Lower-case names of the client's headers that do not."""
+
+
+class Checker:
+    """Decides steps for gateways. Threads share it.
+
+    Args:
+        engine: the one that answers the proxies.
+        keyed: makes the ids of requests of one length, whatever gateways choose.
+        new_id: for a request that has none.
+    """
+
+    __slots__ = ("_engine", "_keyed", "_new_id")
+
+    def __init__(self, engine: Engine, keyed: KeyedHash, new_id: Callable[[], str]) -> None:
+        self._engine = engine
+        self._keyed = keyed
+        self._new_id = new_id
+
+    def check(self, step: DescribedStep, gateway: Caller, request_id: str) -> Checked:
+        """Decide one step.
+
+        Args:
+            step: described by the gateway.
+            gateway: who asks.
+            request_id: of its request, `""` for none; the same question under the same one is a repeat and counts once.
+        """
+        identifier = self._keyed.hex(("evaluation", request_id)) if request_id else self._new_id()
+        answer, event = self._engine.decide_one(Call(encode_check(step, identifier), gateway, None))
+        found = CheckResponse.FromString(answer)
+        passes = found.status.code == 0
+        told = found.ok_response
+        headers = {option.header.key: option.header.value for option in told.headers} if passes else {}
+        return Checked(event, passes, headers, tuple(told.headers_to_remove) if passes else ())
