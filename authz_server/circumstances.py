@@ -22,6 +22,9 @@ class Circumstances(NamedTuple):
     """Whether credentials for destinations can be made here; without it a step that needs one is denied."""
     proof: str | Invalid = ""
     """The kind of the proof of possession that holds, `""` for none; Invalid for one that does not hold, which denies."""
+    together: bool = False
+    """Whether other steps decide about it too. Then it waits for its readings where it would be allowed without any: what it
+    reserves is reserved with them, so that it can be given back."""
 
 
 NOTHING_MORE: Final = Circumstances()

@@ -98,12 +98,13 @@ def check_request(config: Config, data: bytes, console: Console, *, as_json: boo
     )
     # As the socket of a proxy on this machine would ask: there is nobody else whose word could be checked.
     engine.decide([Call(payload, Caller(CallerKind.SOCKET, "command line"), None)])
-    built = record.build(events[0])
+    deciding = events[-1]  # of several calls in one body
+    built = record.build(deciding)
     if as_json:
         console.print_json(json.dumps(built))
     else:
         _print(console, built)
-    return events[0].verdict.decision is Decision.ALLOW
+    return deciding.verdict.decision is Decision.ALLOW
 
 
 def _print(console: Console, built: dict[str, object]) -> None:

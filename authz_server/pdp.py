@@ -114,7 +114,7 @@ def begin(
                 pending = Pending(snapshot, step, candidates, early, (), circumstances.injects)
                 return _enveloped(pending, envelope)
     pending = Pending(snapshot, step, candidates, early, candidates.hits(step), circumstances.injects)
-    if candidates.later.rules:
+    if candidates.later.rules or circumstances.together:
         return pending
     return _teach(pending, _finish(pending, combine(step, candidates, (early,))), (early,))
 
@@ -155,14 +155,32 @@ def conclude(pending: Pending, readings: Readings, replicas: int = 1, *, local: 
     take_readings(step, candidates, pending.hits, readings, replicas)
     if step.task is not None:
         step.within_budget = snapshot.tasks.is_within_budget(step)
-    later = candidates.later
     degraded = readings.degraded or step.inherited is None
-    late = later.evaluate_degraded(step, local=local) if degraded else later.evaluate(step)
+    late = _late(pending, degraded=degraded, local=local)
     verdict = combine(step, candidates, (early, late), degraded=degraded)
     if candidates.scores:
         told = [step.readings.get(name, 0) for name in candidates.scores if not name.startswith(REPORTERS)]
         verdict = verdict._replace(risk=max(told, default=0))
     return _teach(pending, _finish(pending, verdict), (early, late), readings)
+
+
+def refuse(pending: Pending, readings: Readings, verdict: Verdict, *, local: bool = True) -> Decided:
+    """Refuse a step that `conclude` has allowed: it teaches what refused steps teach.
+
+    Args:
+        pending: as it was concluded.
+        readings: as it was concluded.
+        verdict: on it.
+        local: as it was concluded.
+    """
+    degraded = readings.degraded or pending.step.inherited is None
+    late = _late(pending, degraded=degraded, local=local)
+    return _teach(pending, verdict, (pending.early, late), readings)
+
+
+def _late(pending: Pending, *, degraded: bool, local: bool) -> Findings:
+    later, step = pending.candidates.later, pending.step
+    return later.evaluate_degraded(step, local=local) if degraded else later.evaluate(step)
 
 
 def withdrawn(pending: Pending, readings: Readings) -> tuple[Hit, ...]:
@@ -220,15 +238,6 @@ def _measured(hits: tuple[Hit, ...]) -> tuple[Hit, ...]:
 
 
 __all__ = [
-    "NOTHING_MORE",
-    "Circumstances",
-    "Decided",
-    "Pending",
-    "begin",
-    "conclude",
-    "containment_entities",
-    "in_shadow",
-    "refuse_contained",
-    "refuse_identity",
-    "withdrawn",
-]
+    "NOTHING_MORE", "Circumstances", "Decided", "Pending", "begin", "conclude", "containment_entities", "in_shadow", "refuse",
+    "refuse_contained", "refuse_identity", "withdrawn",
+]  # fmt: skip

@@ -125,7 +125,7 @@ def split_batch(request: Request) -> tuple[Request, ...]:
     if not isinstance(found, list) or not 0 < len(found) <= MAX_CALLS:
         return ()
     # What was read strictly is written without loss: no number and no text changes.
-    return tuple([request._replace(body=json.dumps(each).encode()) for each in found])
+    return tuple([request._replace(body=json.dumps(each, ensure_ascii=False).encode()) for each in found])
 
 
 def _require_exact(members: Collection[str], words: frozenset[str]) -> None:

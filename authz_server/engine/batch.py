@@ -1,17 +1,16 @@
-"""One batch under way, and the two ways in which a step can stand in it."""
+"""One batch under way, and the ways in which a step can stand in it."""
 
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from authz_server.engine.measuring import Asked
 from authz_server.engine.ports import Ports, Trust
-from authz_server.engine.several import Gathered, Part
+from authz_server.engine.several import Gathered, Whole
 from authz_server.envoy.encode import DENIED_503
-from authz_server.model import Call, Principal, Request, Task
-from authz_server.pdp import Decided, Pending
+from authz_server.model import Call, Entity, Invalid, Principal, Request, Task
+from authz_server.pdp import Circumstances, Decided, Pending
 from authz_server.proving.proved import Proved
 from authz_server.record import DecisionEvent
-from authz_server.signals import Hit
 from authz_server.verdict import Decision, Reason, Verdict
 
 _STALE: Final = Verdict(Decision.DENY, Reason.STATE_UNAVAILABLE, detail="policy_stale")
@@ -25,6 +24,22 @@ _UNATTRIBUTED: Final = frozenset(
 
 WHOLE: Final = -1
 """In place of a part's number: the step is all of its request."""
+
+
+class Making(NamedTuple):
+    """A step before its decision: who makes it, and how."""
+
+    position: int
+    call: Call
+    request: Request
+    principal: Principal | None
+    task: Task | None
+    shown: Proved | Invalid | None
+    """Its proof; of several calls in one body the first one alone uses it up."""
+    flags: tuple[Entity, ...]
+    """What may be contained, where it was asked for already."""
+    more: Circumstances
+    part: int = WHOLE
 
 
 class Waiting(NamedTuple):
@@ -54,6 +69,8 @@ class Several(NamedTuple):
     """The steps of a request that makes several calls in one body."""
 
     request: Request
+    calls: tuple[Request, ...]
+    """Each as a request of its own."""
     steps: list[Waiting | Done]
 
 
@@ -105,22 +122,13 @@ class Batch:
         self._encode(position, identifier, request, decided)
         self._record(position, identifier, request, decided)
 
-    def gather(self, position: int, place: int, part: Part) -> list[tuple[Hit, ...]]:
-        """Take one of several calls; the last of them brings the answer.
-
-        Returns:
-            What returns to the budgets, as `Whole.returned`.
-        """
-        gathered = self.gathered[position]
-        if not gathered.add(place, part):
-            return []
-        whole = gathered.conclude()
+    def answer_together(self, position: int, request: Request, whole: Whole) -> None:
+        """Answer a request that makes several calls in one body; each of them is recorded."""
         identifier = self._ports.new_id()
-        self._encode(position, identifier, gathered.request, whole.deciding.decided)
+        self._encode(position, identifier, request, whole.deciding.decided)
         for each in whole.others:
             self._record(position, self._ports.new_id(), each.request, each.decided, identifier)
         self._record(position, identifier, whole.deciding.request, whole.deciding.decided, identifier)
-        return whole.returned
 
     def _encode(self, position: int, identifier: str, request: Request | None, decided: Decided) -> None:
         ports, snapshot, expected = self._ports, self.snapshot, decided.expected

@@ -6,23 +6,25 @@ and never an aborted RPC, which a proxy with `failure_mode_allow` would let thro
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 from authz_server import pdp
+from authz_server.engine.alone import Lone
 from authz_server.engine.batch import WHOLE, Batch, Done, Several, Waiting
 from authz_server.engine.containing import Containing
-from authz_server.engine.folds import without_lowering
+from authz_server.engine.folds import apart, without_lowering
 from authz_server.engine.heirs import extend, take_inherited
-from authz_server.engine.judge import DEADLINE_RESERVE_MS, LATE, Judge, reserved, withdraw
+from authz_server.engine.judge import DEADLINE_RESERVE_MS, LATE, Judge, withdraw
 from authz_server.engine.leases import LeasedMeter
 from authz_server.engine.measuring import Answers, Asked, Measuring, owner_of
 from authz_server.engine.ports import Ports, Trust
 from authz_server.engine.several import Gathered, Part
 from authz_server.engine.standing import Standing, standing
 from authz_server.model import Call, Entity, Outcome, Request
-from authz_server.pdp import Decided
+from authz_server.pdp import Decided, Pending
 from authz_server.record import DecisionEvent
-from authz_server.signals import Hit, Measurement
+from authz_server.signals import Hit, Measurement, Readings
 from authz_server.verdict import Decision, Reason, Verdict
 
 LOG: Final = logging.getLogger(__name__)
@@ -96,7 +98,7 @@ class Engine:
 
     def _several(self, batch: Batch, position: int, begun: Several) -> list[Waiting]:
         """Take note of what one body asks for, and decide what needs no reading of it."""
-        batch.gathered[position] = Gathered(begun.request, len(begun.steps))
+        batch.gathered[position] = Gathered(begun.request, begun.calls)
         for part, each in enumerate(begun.steps):
             if isinstance(each, Done):
                 self._done(batch, position, each, part)
@@ -107,7 +109,7 @@ class Engine:
         if decided.hits:
             asked = self._judge.ask(batch.calls[position], decided.verdict.principal, decided.hits, part=part)
             self._measuring.defer(asked)
-        self._settle(batch, decided, position, done.request, part=part)
+        self._answer(batch, decided, position, done.request, part)
 
     def learn(self, expected: Sequence[Hit], outcome: Outcome, decision_id: str = "") -> None:
         """Feed what an outcome teaches.
@@ -120,9 +122,10 @@ class Engine:
         hits = without_lowering(self._ports.policy.current.learned(expected, outcome))
         if self._ports.heritage is not None:
             hits = self._ports.heritage.learn(hits)
-        if hits:
-            mark = self._ports.keyed.digest(("outcome", decision_id)) if decision_id else b""
-            self._measuring.defer(Asked(owner_of(hits), Measurement(hits, mark, lasting=bool(mark))))
+        for number, alike in enumerate(apart(hits)):
+            parts = ("outcome", decision_id, str(number)) if number else ("outcome", decision_id)
+            mark = self._ports.keyed.digest(parts) if decision_id else b""
+            self._measuring.defer(Asked(owner_of(alike), Measurement(alike, mark, lasting=bool(mark))))
 
     def _finish(self, batch: Batch, waiting: Sequence[Waiting]) -> None:
         """Make the one round trip, and decide by what it brings; where it fails as it should not, all are denied."""
@@ -132,7 +135,7 @@ class Engine:
         except Exception as error:  # noqa: BLE001 - as in _begin
             _log_fault("measured", error)
             for each in waiting:
-                self._settle(batch, Decided(_INTERNAL), each.position, each.request, part=each.part)
+                self._answer(batch, Decided(_INTERNAL), each.position, each.request, each.part)
         else:
             self._conclude(batch, waiting, answers)
 
@@ -152,25 +155,47 @@ class Engine:
             except Exception as error:  # noqa: BLE001 - as in _begin
                 _log_fault("concluded", error)
                 decided = Decided(_INTERNAL)
-            if lone is not None and lone.owed:
-                self._measuring.owe(each.asked, batch.now, allowed=decided.verdict.decision is Decision.ALLOW)
-            if decided.hits and not read.repeated:
-                owner, _, large = each.asked
-                self._measuring.defer(Asked(owner, Measurement(decided.hits, b""), large))
-            kept = () if each.part == WHOLE else reserved(each, read)
-            self._settle(batch, decided, each.position, each.request, part=each.part, kept=kept)
+            if each.part == WHOLE:
+                self._teach(batch, each, read, lone, decided)
+                batch.answer(each.position, each.request, self._enforced(batch, decided))
+                continue
+            teach = partial(self._teach, batch, each, read, lone)
+            refuse = partial(self._judge.refuse, batch, each, read, local=lone is None or lone.local)
+            reads = each.pending.candidates.later.reads if isinstance(each.pending, Pending) else ()
+            self._gather(batch, each.position, each.part, Part(each.request, decided, reads, refuse, teach))
 
-    def _settle(
-        self,
-        batch: Batch,
-        decided: Decided,
-        position: int,
-        request: Request | None,
-        *,
-        part: int = WHOLE,
-        kept: tuple[Hit, ...] = (),
-    ) -> None:
-        """Answer; what the verdict contains is enforced here before the next step is looked at."""
+    def _teach(self, batch: Batch, each: Waiting, read: Readings, lone: Lone | None, decided: Decided) -> None:
+        if lone is not None and lone.owed:
+            self._measuring.owe(each.asked, batch.now, allowed=decided.verdict.decision is Decision.ALLOW)
+        if decided.hits and not read.repeated:
+            owner, _, large = each.asked
+            self._measuring.defer(Asked(owner, Measurement(decided.hits, b""), large))
+
+    def _gather(self, batch: Batch, position: int, place: int, part: Part) -> None:
+        """Take one of several calls; the last of them brings the answer, and only then it is known what they teach."""
+        gathered = batch.gathered[position]
+        if not gathered.add(place, part._replace(decided=self._enforced(batch, part.decided))):
+            return
+        try:
+            whole = gathered.conclude()
+        except Exception as error:  # noqa: BLE001 - as in _decide
+            _log_fault("concluded", error)
+            batch.answer(position, gathered.request, Decided(_INTERNAL))
+            return
+        batch.answer_together(position, gathered.request, whole)
+        for each in (*whole.others, whole.deciding):
+            if each.teach is not None:
+                each.teach(each.decided)
+
+    def _answer(self, batch: Batch, decided: Decided, position: int, request: Request | None, part: int) -> None:
+        """Answer a step that teaches nothing more."""
+        if part == WHOLE:
+            batch.answer(position, request, self._enforced(batch, decided))
+        else:
+            self._gather(batch, position, part, Part(request, decided))
+
+    def _enforced(self, batch: Batch, decided: Decided) -> Decided:
+        """What the verdict contains is enforced here, before the next step is looked at and before the answer."""
         verdict = decided.verdict
         if decided.expected and self._ports.heritage is not None:
             decided = self._ports.heritage.trim(decided, batch.now)
@@ -178,12 +203,7 @@ class Engine:
             verdict = pdp.in_shadow(verdict)
         if verdict.contain:
             verdict = self._containing.contain(verdict, batch.now)
-        decided = decided._replace(verdict=verdict)
-        if part == WHOLE:
-            batch.answer(position, request, decided)
-            return
-        for hits in batch.gather(position, part, Part(request, decided, kept)):
-            self._measuring.defer(Asked(verdict.principal, Measurement(hits, b"")))
+        return decided._replace(verdict=verdict)
 
     def release(self, entity: Entity) -> None:
         """End a containment here and in the store.

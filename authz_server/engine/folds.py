@@ -1,6 +1,7 @@
 """What a folded hit is, and how it is read: the names of the instances that many hits share, and the reading beside them."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from authz_server.model import Entity
@@ -120,6 +121,14 @@ def without_lowering(hits: tuple[Hit, ...]) -> tuple[Hit, ...]:
     if not any(lowering):
         return hits
     return tuple([hit for hit, lowers in zip(hits, lowering, strict=True) if not lowers])
+
+
+def apart(hits: Sequence[Hit]) -> Iterator[tuple[Hit, ...]]:
+    """Hits in as few measurements as count each of them: those of one measurement do not see each other."""
+    left = Counter(hits)
+    while left:
+        yield tuple(left)
+        left = Counter({hit: count - 1 for hit, count in left.items() if count > 1})
 
 
 def _is_other(hit: Hit) -> bool:

@@ -1,10 +1,10 @@
 """One step: from its bytes to what must be measured, and from its readings to the decision."""
 
-from typing import Final, NamedTuple
+from typing import Final
 
 from authz_server import pdp
 from authz_server.engine import proofs
-from authz_server.engine.batch import WHOLE, Batch, Done, Several, Waiting
+from authz_server.engine.batch import WHOLE, Batch, Done, Making, Several, Waiting
 from authz_server.engine.carrying import carry
 from authz_server.engine.lifting import Maker, lift
 from authz_server.engine.measuring import Asked
@@ -38,27 +38,6 @@ LARGE_CHECK: Final = 4096
 _SURELY_ONE: Final = frozenset({b"", b"{"})
 """How a body begins that is no batch."""
 LATE: Final = Verdict(Decision.DENY, Reason.DEADLINE, detail="deadline_spent")
-
-
-class Making(NamedTuple):
-    """A step before its decision: who makes it, and how."""
-
-    position: int
-    call: Call
-    request: Request
-    principal: Principal | None
-    task: Task | None
-    shown: proofs.Shown
-    """Its proof; of several calls in one body the first one alone uses it up."""
-    flags: tuple[Entity, ...]
-    """What may be contained, where it was asked for already."""
-    more: Circumstances
-    part: int = WHOLE
-
-    @property
-    def maker(self) -> Maker:
-        """For an approval."""
-        return Maker(self.call, self.request, self.principal, self.task, self.part)
 
 
 class Judge:
@@ -117,11 +96,13 @@ class Judge:
         calls = () if request.body[:1] in _SURELY_ONE else batch.snapshot.catalogue.calls_of(request)
         if not calls:
             return self._step(batch, making)
+        # An approval is for a call that is sent alone, whoever says that there is one.
+        making = making._replace(more=more._replace(together=True, approved=frozenset()))
         steps = [
             self._step(batch, making._replace(request=each, part=part, shown=None if part else shown))
             for part, each in enumerate(calls)
         ]
-        return Several(request, steps)
+        return Several(request, calls, steps)
 
     def _step(self, batch: Batch, making: Making) -> Waiting | Done:
         ports, now = self._ports, batch.now
@@ -135,7 +116,7 @@ class Judge:
                 def again(names: frozenset[str]) -> Decided | Pending:
                     return pdp.begin(batch.snapshot, request, principal or ABSENT, now, more._replace(approved=names))
 
-                begun = lift(ports, batch, making.maker, begun, again)
+                begun = lift(ports, batch, Maker(call, request, principal, task, part), begun, again)
             if begun.verdict.decision is not Decision.ALLOW or not isinstance(shown, Proved):
                 return Done(request, carry(ports, proofs.told(begun, shown), task, now))
         flags = flags or pdp.containment_entities(principal, request, task)
@@ -176,7 +157,7 @@ class Judge:
         pending = each.pending
         if isinstance(pending, Decided):
             return carry(self._ports, pending, each.task, batch.now)
-        read = proofs.without_use(each, read._replace(contained=()) if read.contained else read)
+        read = _own(each, read)
         decided = self._concluded(batch, pending, read, local=local)
         if decided.verdict.decision is Decision.CHALLENGE:
             maker = Maker(batch.calls[each.position], each.request, each.principal, each.task, each.part)
@@ -187,6 +168,16 @@ class Judge:
 
             decided = lift(self._ports, batch, maker, decided, again)
         return carry(self._ports, decided, each.task, batch.now)
+
+    def refuse(self, batch: Batch, each: Waiting, read: Readings, verdict: Verdict, *, local: bool) -> Decided:
+        """Refuse a step that `conclude` has allowed, with the same arguments."""
+        pending, ports = each.pending, self._ports
+        if isinstance(pending, Decided):
+            return Decided(verdict, pending.hits)
+        read = _own(each, read)
+        if ports.sparing is None:
+            return pdp.refuse(pending, read, verdict, local=local)
+        return ports.sparing.refuse(pending, read, verdict, batch.started, local=local)
 
     def _concluded(self, batch: Batch, pending: Pending, read: Readings, *, local: bool) -> Decided:
         ports = self._ports
@@ -228,9 +219,9 @@ def _ended(principal: Principal | None) -> Verdict:
     return Verdict(Decision.DENY, Reason.TASK_MISMATCH, detail="task_ended", principal=name)
 
 
-def reserved(each: Waiting, read: Readings) -> tuple[Hit, ...]:
-    """What returns to the budgets of a step that is allowed and does not pass after all."""
-    return pdp.withdrawn(each.pending, proofs.without_use(each, read)) if isinstance(each.pending, Pending) else ()
+def _own(each: Waiting, read: Readings) -> Readings:
+    """The readings of the step's own hits."""
+    return proofs.without_use(each, read._replace(contained=()) if read.contained else read)
 
 
 def withdraw(each: Waiting, read: Readings, verdict: Verdict) -> Decided:

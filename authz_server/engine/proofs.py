@@ -76,8 +76,10 @@ def refusal(batch: Batch, each: Waiting, read: Readings, *, local: bool) -> Verd
     if read.values[-1] <= 1:
         if not read.degraded:
             return None
-        action = batch.snapshot.catalogue.classify(each.request).action
-        if local and not _is_sensitive(action):
+        # One proof is for all calls in a body, so the most sensitive of them says what it takes.
+        requests = (each.request,) if each.part == WHOLE else batch.gathered[each.position].calls
+        classify = batch.snapshot.catalogue.classify
+        if local and not any(_is_sensitive(classify(request).action) for request in requests):
             return None
         detail, reason = "proof_unconfirmed", Reason.STATE_UNAVAILABLE
     name = each.principal.id if each.principal is not None else ""

@@ -1,16 +1,19 @@
 """A request that makes several calls in one body: each is a step of its own, and the request passes only if all of them do."""
 
+from collections.abc import Callable, Collection
 from typing import Final, NamedTuple
 
 from authz_server.model import Request
 from authz_server.pdp import Decided
-from authz_server.signals import Hit, SignalKind
 from authz_server.verdict import Decision, Reason, Verdict
 
 REFUSED: Final = "rpc_batch_refused"
 """Detail of a call that would have been allowed by itself."""
 MIXED: Final = "rpc_batch_mixed"
 """Detail of calls that would take different credentials to the destination, as one request cannot."""
+
+ORDERED: Final = "rpc_batch_ordered"
+"""Detail of calls of which one, when it is allowed, teaches what the rules of another one read: their order means something."""
 
 _RANK: Final = {
     Decision.ALLOW: 0,
@@ -26,29 +29,37 @@ class Part(NamedTuple):
 
     request: Request | None
     decided: Decided
-    reserved: tuple[Hit, ...] = ()
-    """With its readings: what returns to the budgets if the call is allowed and the request does not pass."""
+    reads: Collection[str] = ()
+    """Names of the signals that its rules read."""
+    refuse: Callable[[Verdict], Decided] | None = None
+    """Refuses it after all; None where that teaches nothing else."""
+    teach: Callable[[Decided], None] | None = None
+    """Takes what became of it; None where all that it teaches is known already."""
 
 
 class Whole(NamedTuple):
     """What becomes of the request."""
 
     deciding: Part
-    """The strictest call, whose verdict is the answer."""
+    """The strictest call, whose verdict is the answer; the outcome will feed what all of them expect."""
     others: list[Part]
-    returned: list[tuple[Hit, ...]]
-    """What returns to the budgets, for each call apart: hits of one measurement do not see each other."""
 
 
 class Gathered:
-    """The calls of one request, until the last of them is decided."""
+    """The calls of one request, until the last of them is decided.
 
-    __slots__ = ("_left", "_parts", "request")
+    Attributes:
+        request: the whole.
+        calls: each call as a request of its own.
+    """
 
-    def __init__(self, request: Request, size: int) -> None:
+    __slots__ = ("_left", "_parts", "calls", "request")
+
+    def __init__(self, request: Request, calls: tuple[Request, ...]) -> None:
         self.request = request
-        self._parts: list[Part | None] = [None] * size
-        self._left = size
+        self.calls = calls
+        self._parts: list[Part | None] = [None] * len(calls)
+        self._left = len(calls)
 
     def add(self, place: int, part: Part) -> bool:
         """Take one; tell whether it was the last."""
@@ -60,25 +71,33 @@ class Gathered:
         """Put together what all of them say."""
         parts = [each for each in self._parts if each is not None]
         verdicts = [each.decided.verdict for each in parts]
-        deciding = max(range(len(parts)), key=lambda place: (*_strictness(verdicts[place]), -place))
-        returned: list[tuple[Hit, ...]] = []
-        detail = _refusal(verdicts, verdicts[deciding])
+        strictest = max(range(len(parts)), key=lambda place: (*_strictness(verdicts[place]), -place))
+        passes = _passes(verdicts[strictest])
+        mixed = len({(each.inject, each.strip) for each in verdicts}) > 1
+        detail = "" if passes else REFUSED
+        if passes and not verdicts[strictest].shadow:
+            detail = MIXED if mixed else ORDERED if _is_ordered(parts) else ""
         if detail:
-            returned = [hits for each in parts if (hits := _reserved(each))]
-            parts = [each._replace(decided=_refused(each.decided, detail)) for each in parts]
-        # The destination answers once, whatever expects it.
-        expected = tuple(dict.fromkeys([hit for each in parts for hit in each.decided.expected]))
-        told = [each._replace(decided=each.decided._replace(expected=())) for each in parts]
-        strictest = told.pop(deciding)
-        return Whole(strictest._replace(decided=strictest.decided._replace(expected=expected)), told, returned)
+            parts = [_refused(each, detail) for each in parts]
+        expected = tuple([hit for each in parts for hit in each.decided.expected])
+        others = [each._replace(decided=each.decided._replace(expected=())) for each in parts]
+        deciding = others.pop(strictest)
+        decided = deciding.decided._replace(expected=expected)
+        if passes and mixed:  # in shadow: nobody's credential goes along with another's call, and what is to stay stays
+            strip = tuple(dict.fromkeys([name for each in verdicts for name in each.strip]))
+            decided = decided._replace(verdict=decided.verdict._replace(inject=(), strip=strip), carried={})
+        return Whole(deciding._replace(decided=decided), others)
 
 
-def _reserved(part: Part) -> tuple[Hit, ...]:
-    """What an allowed call has reserved with its readings or after its decision, taken back; others reserve nothing."""
-    if part.decided.verdict.decision is not Decision.ALLOW:
-        return ()
-    late = [hit for hit in part.decided.hits if hit.signal.kind is SignalKind.BUDGET and hit.amount > 0]
-    return (*part.reserved, *(hit._replace(amount=-hit.amount) for hit in late))
+def _is_ordered(parts: list[Part]) -> bool:
+    """Whether sent one after the other they might have been decided otherwise; what counts with the readings was seen by all."""
+    return any(
+        hit.signal.name in other.reads
+        for each in parts
+        for hit in each.decided.hits
+        for other in parts
+        if other is not each
+    )
 
 
 def _passes(verdict: Verdict) -> bool:
@@ -89,19 +108,11 @@ def _strictness(verdict: Verdict) -> tuple[bool, int]:
     return not _passes(verdict), _RANK[verdict.decision]
 
 
-def _refusal(verdicts: list[Verdict], strictest: Verdict) -> str:
-    """Why calls that are allowed by themselves are not, or `""`."""
-    if not _passes(strictest):
-        return REFUSED
-    if strictest.shadow:
-        return ""
-    return MIXED if len({(each.inject, each.strip) for each in verdicts}) > 1 else ""
-
-
-def _refused(decided: Decided, detail: str) -> Decided:
-    if decided.verdict.decision is not Decision.ALLOW:
-        return decided
-    verdict = decided.verdict._replace(
+def _refused(part: Part, detail: str) -> Part:
+    if part.decided.verdict.decision is not Decision.ALLOW:
+        return part
+    verdict = part.decided.verdict._replace(
         decision=Decision.DENY, reason=Reason.DENIED, rule="", detail=detail, inject=(), strip=()
     )
-    return Decided(verdict, decided.hits)
+    decided = part.refuse(verdict) if part.refuse is not None else Decided(verdict, part.decided.hits)
+    return part._replace(decided=decided)

@@ -9,6 +9,7 @@ from authz_server.model import Principal
 from authz_server.pdp import Decided, Pending
 from authz_server.policy.step import Step
 from authz_server.signals import Measurement, Readings
+from authz_server.verdict import Verdict
 
 
 class Sparing:
@@ -64,6 +65,13 @@ class Sparing:
         if is_by_readings(decided.verdict):
             self._shield.refused(_whose(step), pending.snapshot.digest, pending.hits, readings, now)
         return self._fold(decided, step.principal, steady)
+
+    def refuse(
+        self, pending: Pending, readings: Readings, verdict: Verdict, steady: float, *, local: bool = True
+    ) -> Decided:
+        """Refuse a step that `conclude` has allowed, see `pdp.refuse`."""
+        decided = pdp.refuse(pending, raised(pending.hits, readings), verdict, local=local)
+        return self._fold(decided, pending.step.principal, steady)
 
     def take_skipped(self) -> list[Measurement]:
         """What the store is to be told with the next round trip; see `Shield.take_skipped`."""

@@ -128,7 +128,9 @@ class Trial:
         self._step = step
         (answer,) = self._engine.decide([Call(payload, self._caller(step), None)])
         self._engine.tick()
-        return self._events.pop(), answer
+        deciding = self._events[-1]  # of several calls in one body
+        self._events.clear()
+        return deciding, answer
 
     def _caller(self, step: Described) -> Caller:
         """The proxy: a sidecar is the destination itself, and one that speaks for two services is a gateway."""

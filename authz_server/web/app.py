@@ -16,7 +16,7 @@ from starlette.types import ASGIApp
 from authz_server.web.access_requests import AccessPorts, AccessRequests
 from authz_server.web.answers import Answer, WebError, internal, oauth_error, problem
 from authz_server.web.approving import Approving, ApprovingPorts
-from authz_server.web.asking import REQUEST_ID, Asked, read_request
+from authz_server.web.asking import Asked, read_request
 from authz_server.web.authzen import Authzen, AuthzenPorts
 from authz_server.web.guard import Guard, Share, response_of
 from authz_server.web.metadata import Metadata, MetadataPorts
@@ -24,6 +24,8 @@ from authz_server.web.oauth import OAuthPorts, TokenService
 
 LOG: Final = logging.getLogger(__name__)
 
+REQUEST_ID: Final = "x-request-id"
+"""Echoed (Authorization API 1.0, section on request identification)."""
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._~+/=:-]{1,128}")
 
 Handler = Callable[[Asked], Answer]

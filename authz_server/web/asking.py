@@ -14,8 +14,6 @@ from authz_server.web.forms import FORM, parse_form
 
 MAX_BODY: Final = 64 * 1024
 """Bytes: a batch of evaluations with bodies of their own; a token request has a tenth of it."""
-REQUEST_ID: Final = "x-request-id"
-"""Echoed (Authorization API 1.0, section on request identification)."""
 CALLER: Final = "caller"
 """Where in the scope's `state` the listener puts who asks."""
 _JSON: Final = re.compile(r"application/json(?:[ \t]*;[ \t]*charset=(?:utf-8|\"utf-8\"))?", re.IGNORECASE)

@@ -12,9 +12,9 @@ from authz_server import record
 from authz_server.envoy.challenge import answer_spec
 from authz_server.model import Caller
 from authz_server.record import DecisionEvent
-from authz_server.verdict import Decision, Demand, Verdict
+from authz_server.verdict import REASONS, Decision, Demand, Reason, Verdict
 from authz_server.web.answers import Answer, WebError
-from authz_server.web.asking import REQUEST_ID, Asked, read_json
+from authz_server.web.asking import Asked, read_json
 from authz_server.web.batches import Questions, read_questions
 from authz_server.web.callers import OperatorOf, name_of
 from authz_server.web.checks import Checked
@@ -24,6 +24,8 @@ from authz_server.web.evaluator import Evaluated
 
 MAX_TEXT: Final = 1024
 """Characters of a policy author's text that reach who asks."""
+
+_FAULT: Final = REASONS[Reason.INTERNAL_ERROR]
 
 Offer = Callable[[Evaluated, str], Mapping[str, Any]]
 """From a challenged step and who asks to `context.access_request`; empty where nobody's approval would help."""
@@ -36,23 +38,9 @@ class AuthzenPorts(NamedTuple):
     operator_of: OperatorOf
     is_gateway: Callable[[Caller], bool]
     """Whether a caller is a proxy that speaks for any workload."""
-    check: Callable[[DescribedStep, Caller, str], Checked]
+    check: Callable[[DescribedStep, Caller], Checked]
     offer: Offer | None = None
     """None where approvals cannot be asked for."""
-
-
-class _Asker(NamedTuple):
-    """Who asks, and under which id."""
-
-    caller: Caller
-    request_id: str
-
-    @classmethod
-    def of(cls, asked: Asked) -> "_Asker":
-        return cls(asked.caller, asked.headers.get(REQUEST_ID, ""))
-
-    def for_item(self, number: int) -> "_Asker":
-        return self._replace(request_id=self.request_id and f"{self.request_id} {number}")
 
 
 class Authzen:
@@ -64,16 +52,16 @@ class Authzen:
     def evaluation(self, asked: Asked) -> Answer:
         """POST /access/v1/evaluation: a denial is an answer, and no error."""
         question = read_evaluation(read_json(asked))
-        return Answer(200, self._decide(_Asker.of(asked), question))
+        return Answer(200, self._decide(asked.caller, question))
 
     def evaluations(self, asked: Asked) -> Answer:
         """POST /access/v1/evaluations: several questions, which stand for one another as far as they share members."""
         found = read_json(asked)
         questions = read_questions(found)
         if questions is None:
-            return Answer(200, self._decide(_Asker.of(asked), read_evaluation(found)))
+            return Answer(200, self._decide(asked.caller, read_evaluation(found)))
         name_of(asked.caller)
-        return Answer(200, {"evaluations": self._decide_all(_Asker.of(asked), questions)})
+        return Answer(200, {"evaluations": self._decide_all(asked.caller, questions)})
 
     def ask(self, caller: Caller, question: Evaluation) -> Evaluated:
         """Evaluate what a caller may ask about.
@@ -84,31 +72,30 @@ class Authzen:
         check_subject(self._ports, caller, question.principal)
         return self._ports.evaluate(question.step())
 
-    def _decide_all(self, asker: "_Asker", questions: Questions) -> list[dict[str, Any]]:
+    def _decide_all(self, caller: Caller, questions: Questions) -> list[dict[str, Any]]:
         answers: list[dict[str, Any]] = []
-        for number, question in enumerate(questions.items):
-            answers.append(self._decide_item(asker.for_item(number), question))
+        for question in questions.items:
+            answers.append(self._decide_item(caller, question))
             if questions.ends_with(decision=answers[-1]["decision"]):
                 break
         return answers
 
-    def _decide_item(self, asker: "_Asker", question: Evaluation | WebError) -> dict[str, Any]:
+    def _decide_item(self, caller: Caller, question: Evaluation | WebError) -> dict[str, Any]:
         """The answer to one of several: what is wrong with it stands in its place (section on errors of evaluations)."""
         try:
             if isinstance(question, WebError):
                 raise question
-            return self._decide(asker, question)
+            return self._decide(caller, question)
         except WebError as error:
             told = {"status": error.status, "message": error.text, "reason": error.reason}
             return {"decision": False, "context": {"error": told}}
 
-    def _decide(self, asker: "_Asker", question: Evaluation) -> dict[str, Any]:
-        caller = asker.caller
+    def _decide(self, caller: Caller, question: Evaluation) -> dict[str, Any]:
         if not question.is_ours:
             check_subject(self._ports, caller, question.principal)
             return {"decision": False, "context": {"reason": "type_unknown"}}
         if self._ports.is_gateway(caller):
-            return self._check(asker, question)
+            return self._check(caller, question)
         found = self.ask(caller, question)
         verdict = found.verdict
         context = describe(found.event) | self._offer(caller, found)
@@ -116,14 +103,23 @@ class Authzen:
             context["record"] = record.build(found.event)
         return {"decision": verdict.shadow or verdict.decision is Decision.ALLOW, "context": context}
 
-    def _check(self, asker: "_Asker", question: Evaluation) -> dict[str, Any]:
-        """The answer to a gateway: what its client may be told, and what becomes of the request's headers."""
-        found = self._ports.check(question.step(), asker.caller, asker.request_id)
+    def _check(self, caller: Caller, question: Evaluation) -> dict[str, Any]:
+        """The answer to a gateway: what its client may be told, and what becomes of the request's headers.
+
+        Raises:
+            WebError: 400: there is no such step, or its body is not what the client has sent.
+        """
+        if question.is_parsed:
+            # Two members of one name are one by then, and the destination may read the other one.
+            raise WebError(400, "body_invalid", "a gateway sends the body as it came: as a text, not as an object")
+        found = self._ports.check(question.step(), caller)
         context = describe(found.event)
         if found.passes:
             context |= {"headers": found.headers, "headers_to_remove": list(found.removed)}
+        elif found.event.verdict.decision is Decision.ALLOW:  # decided, and the answer could not be written
+            context |= {"reason": _FAULT.public, "detail": _FAULT.text}
         elif found.event.verdict.decision is Decision.CHALLENGE:
-            context |= self._offer(asker.caller, self.ask(asker.caller, question))
+            context |= self._offer(caller, self.ask(caller, question))
         return {"decision": found.passes, "context": context}
 
     def _offer(self, caller: Caller, found: Evaluated) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 from authz_server.engine import Engine
 from authz_server.envoy.wire import CheckResponse
-from authz_server.keyhash import KeyedHash
 from authz_server.model import Call, Caller
 from authz_server.record import DecisionEvent
 from authz_server.web.described import DescribedStep, encode_check
@@ -31,27 +30,24 @@ class Checker:
 
     Args:
         engine: the one that answers the proxies.
-        keyed: makes the ids of requests of one length, whatever gateways choose.
-        new_id: for a request that has none.
+        new_id: of requests.
     """
 
-    __slots__ = ("_engine", "_keyed", "_new_id")
+    __slots__ = ("_engine", "_new_id")
 
-    def __init__(self, engine: Engine, keyed: KeyedHash, new_id: Callable[[], str]) -> None:
+    def __init__(self, engine: Engine, new_id: Callable[[], str]) -> None:
         self._engine = engine
-        self._keyed = keyed
         self._new_id = new_id
 
-    def check(self, step: DescribedStep, gateway: Caller, request_id: str) -> Checked:
-        """Decide one step.
+    def check(self, step: DescribedStep, gateway: Caller) -> Checked:
+        """Decide one step; each question is another one, also one that was asked before.
 
         Args:
             step: described by the gateway.
             gateway: who asks.
-            request_id: of its request, `""` for none; the same question under the same one is a repeat and counts once.
         """
-        identifier = self._keyed.hex(("evaluation", request_id)) if request_id else self._new_id()
-        answer, event = self._engine.decide_one(Call(encode_check(step, identifier), gateway, None))
+        # Never an id out of the question: who could choose it would spend one approval twice, as a repeat.
+        answer, event = self._engine.decide_one(Call(encode_check(step, self._new_id()), gateway, None))
         found = CheckResponse.FromString(answer)
         passes = found.status.code == 0
         told = found.ok_response

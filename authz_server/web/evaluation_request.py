@@ -52,6 +52,11 @@ class Evaluation(NamedTuple):
         """Whether it is about a workload's HTTP request; of nothing else is anything known here."""
         return self.subject["type"] == WORKLOAD and self.resource["type"] == HTTP
 
+    @property
+    def is_parsed(self) -> bool:
+        """Whether the body is no text any more."""
+        return not isinstance(_table(self.resource, "properties").get("body", ""), str)
+
     def step(self) -> DescribedStep:
         """The step that is meant.
 

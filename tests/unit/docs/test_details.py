@@ -4,7 +4,7 @@ import ast
 
 from envoy.service.auth.v3.external_auth_pb2 import CheckResponse
 
-from authz_server.engine.several import MIXED, REFUSED
+from authz_server.engine.several import MIXED, ORDERED, REFUSED
 from authz_server.envoy import paths as envoy_paths
 from authz_server.envoy import shapes
 from authz_server.envoy.encode import DENIED_503
@@ -80,7 +80,7 @@ def test_the_other_details_are_complete():
     unasked = {
         f"body_{state.value}" for state in BodyState if state not in {BodyState.COMPLETE, BodyState.ABSENT}
     }  # what `_cannot_be_asked` refuses
-    expected = written | concluded | failed | unasked | {guard.NEVER, guard.RATE, guard.SHARE, MIXED, REFUSED}
+    expected = written | concluded | failed | unasked | {guard.NEVER, guard.RATE, guard.SHARE, MIXED, ORDERED, REFUSED}
     assert codes("decisions.md", "Code", "Other details") == expected - {"identity_absent", TASK_ENDED, ""}
 
 

@@ -192,7 +192,7 @@ def test_the_outcome_is_that_of_all():
     """One answer of the destination feeds what each of the calls expected of it."""
     it = Agents()
     it.send(tools("write", "read", "read"))
-    assert [len(event.expected) for event in it.events] == [0, 0, 2]
+    assert [len(event.expected) for event in it.events] == [0, 0, 3]
     it.engine.learn(it.events[-1].expected, Outcome(200, 10, failed=False))
     it.engine.tick()
     _, verdict = it.send(tool_body("write"))

@@ -150,7 +150,9 @@ def test_who_asks_too_often_is_not_heard(it):
 
 
 def test_a_gateway_asks_for_the_workloads_behind_it(it):
-    assert submit(it, caller=by(GATEWAY)).status_code == 202
+    sent = {"body": '{"rows": 10}', "headers": {"content-type": "application/json"}}
+    question = {**EXPORT, "resource": {**EXPORT["resource"], "properties": sent}}
+    assert submit(it, caller=by(GATEWAY), question=question).status_code == 202
 
 
 def test_a_shelf_that_does_not_answer_is_said(it, monkeypatch):

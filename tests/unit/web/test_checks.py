@@ -2,10 +2,14 @@
 
 import pytest
 
+from authz_server.engine import Engine
+from authz_server.envoy.encode import DENIED_503
 from authz_server.verdict import Decision
+from authz_server.web.checks import Checker
 from tests.unit.web.world import AGENT, EXPORT, GATEWAY, READ, SOC, STRANGER, World, by
 
 ONE, ALL = "/access/v1/evaluation", "/access/v1/evaluations"
+SENT = {"body": '{"rows": 10}', "headers": {"content-type": "application/json"}}
 DELETE = {**READ, "action": {"name": "DELETE"}}
 INJECTING = """
     version: 1
@@ -48,26 +52,49 @@ def test_it_contains(it):
     assert it.submitted[-1].verdict.detail == "contained"
 
 
-def test_a_repeat_under_the_same_id_counts_once(it):
-    """A gateway that asks again because it heard nothing has made one step; another question is another one."""
-    found = [check(it, x_request_id="r-1") for _ in range(3)]
-    assert [each["decision"] for each in found] == [True] * 3
-    other = {**READ, "resource": {"type": "http", "id": "https://crm.corp.example/crm/18"}}
-    assert check(it, other, x_request_id="r-1")["decision"] is False
+@pytest.mark.parametrize("headers", [{}, {"x_request_id": "r-1"}])
+def test_each_question_is_a_step(it, headers):
+    """Nobody chooses what makes it a repeat: a client's id may be passed on, and would let one approval pass many."""
+    assert [check(it, **headers)["decision"] for _ in range(2)] == [True, False]
 
 
 def test_several_questions_are_several_steps(it):
-    """Also under one id, and equal ones."""
+    """Also equal ones."""
     body = {**READ, "evaluations": [{}, {}]}
-    answer = it.json(ALL, body, by(GATEWAY), x_request_id="r-2").json()
+    answer = it.json(ALL, body, by(GATEWAY)).json()
     assert [each["decision"] for each in answer["evaluations"]] == [True, False]
-    it.json(ALL, body, by(GATEWAY), x_request_id="r-2")
-    assert [event.verdict.readings[0].value for event in it.submitted] == [1, 2, 2, 2]
+    assert [event.verdict.readings[0].value for event in it.submitted] == [1, 2]
+
+
+@pytest.mark.parametrize("body", [{"rows": 10}, [1], None, 7])
+def test_a_body_is_sent_as_it_came(it, body):
+    """What was parsed may have had a second member of one name, which the destination reads."""
+    properties = {"body": body, "headers": {"content-type": "application/json"}}
+    parsed = {**EXPORT, "resource": {**EXPORT["resource"], "properties": properties}}
+    answer = it.json(ONE, parsed, by(GATEWAY))
+    assert (answer.status_code, answer.json()["reason"]) == (400, "body_invalid")
+    assert it.submitted == []
+    answer = it.json(ALL, {**parsed, "evaluations": [{}]}, by(GATEWAY)).json()["evaluations"][0]
+    assert (answer["decision"], answer["context"]["error"]["reason"]) == (False, "body_invalid")
+
+
+def test_an_answer_that_cannot_be_written_refuses(it):
+    """And does not say that all is well."""
+
+    class Broken:
+        def encode(self, *_, **__):
+            return DENIED_503
+
+    it.deciding = Engine(it.engine._replace(encoder=Broken()), it.deciding.trust)
+    it.ports = it.ports._replace(authzen=it.ports.authzen._replace(check=Checker(it.deciding, it.new_id).check))
+    answer = check(it)
+    assert (answer["decision"], answer["context"]["reason"]) == (False, "internal_error")
 
 
 def test_an_approval_is_asked_for_and_spent(it):
     """By the step itself: it passes once."""
-    challenged = check(it, EXPORT)["context"]
+    export = {**EXPORT, "resource": {**EXPORT["resource"], "properties": SENT}}
+    challenged = check(it, export)["context"]
     assert (challenged["reason"], "access_request" in challenged) == ("challenge", True)
     it.deciding.tick()
     rights, groups = frozenset({"approve"}), frozenset({"soc"})
@@ -75,9 +102,9 @@ def test_an_approval_is_asked_for_and_spent(it):
     assert asked.id == it.submitted[-1].verdict.approval
     it.approvals.approve(SOC, rights, groups, asked.id, "")
     it.now += 11
-    assert check(it, EXPORT)["decision"] is True
+    assert check(it, export)["decision"] is True
     it.now += 11
-    assert check(it, EXPORT)["decision"] is False
+    assert check(it, export)["decision"] is False
 
 
 def test_what_becomes_of_the_headers_is_said():
