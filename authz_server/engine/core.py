@@ -132,7 +132,7 @@ class Engine:
         try:
             waiting = extend(self._ports.heritage, waiting, batch.now)
             answers = self._measuring.measure([each.asked for each in waiting], batch.now)
-        except Exception as error:  # noqa: BLE001 - as in _begin
+        except Exception as error:  # noqa: BLE001 - as in _decide
             _log_fault("measured", error)
             for each in waiting:
                 self._answer(batch, Decided(_INTERNAL), each.position, each.request, each.part)
@@ -152,7 +152,7 @@ class Engine:
                     decided = withdraw(each, read, LATE)
                 else:
                     decided = self._judge.conclude(batch, each, read, local=lone is None or lone.local)
-            except Exception as error:  # noqa: BLE001 - as in _begin
+            except Exception as error:  # noqa: BLE001 - as in _decide
                 _log_fault("concluded", error)
                 decided = Decided(_INTERNAL)
             if each.part == WHOLE:
