@@ -56,7 +56,7 @@ def build_web(
             Evaluator(engine.ports, domains).evaluate,
             operators.find,
             _is_gateway(engine),
-            Checker(engine, engine.ports.new_id).check,
+            Checker(engine).check,
         ),
         access=AccessPorts(web.base, keyed, approvals, tasks.approver, operators.find, assembly.clock)
         if approvals is not None

@@ -4,7 +4,6 @@ So its questions are steps like any other: counted, recorded, contained, their b
 is believed as far as it is of a proxy over ext_authz: by its certificate, or by name where `trust.identity_from` says so.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 from authz_server.engine import Engine
@@ -30,14 +29,12 @@ class Checker:
 
     Args:
         engine: the one that answers the proxies.
-        new_id: of requests.
     """
 
-    __slots__ = ("_engine", "_new_id")
+    __slots__ = ("_engine",)
 
-    def __init__(self, engine: Engine, new_id: Callable[[], str]) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._new_id = new_id
 
     def check(self, step: DescribedStep, gateway: Caller) -> Checked:
         """Decide one step; each question is another one, also one that was asked before.
@@ -47,7 +44,8 @@ class Checker:
             gateway: who asks.
         """
         # Never an id out of the question: who could choose it would spend one approval twice, as a repeat.
-        answer, event = self._engine.decide_one(Call(encode_check(step, self._new_id()), gateway, None))
+        payload = encode_check(step, self._engine.ports.new_id())
+        answer, event = self._engine.decide_one(Call(payload, gateway, None))
         found = CheckResponse.FromString(answer)
         passes = found.status.code == 0
         told = found.ok_response

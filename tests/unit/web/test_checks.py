@@ -86,7 +86,7 @@ def test_an_answer_that_cannot_be_written_refuses(it):
             return DENIED_503
 
     it.deciding = Engine(it.engine._replace(encoder=Broken()), it.deciding.trust)
-    it.ports = it.ports._replace(authzen=it.ports.authzen._replace(check=Checker(it.deciding, it.new_id).check))
+    it.ports = it.ports._replace(authzen=it.ports.authzen._replace(check=Checker(it.deciding).check))
     answer = check(it)
     assert (answer["decision"], answer["context"]["reason"]) == (False, "internal_error")
 

@@ -127,7 +127,7 @@ class World:
                 Evaluator(self.engine).evaluate,
                 OPERATORS.find,
                 lambda caller: caller.id == GATEWAY,
-                Checker(self.deciding, self.new_id).check,
+                Checker(self.deciding).check,
             ),
             access=AccessPorts(BASE, KEYED, self.approvals, approver, OPERATORS.find, self.clock),
             approving=ApprovingPorts(self.approvals, OPERATORS.find),
