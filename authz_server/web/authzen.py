@@ -131,7 +131,7 @@ class Authzen:
 
 
 def check_subject(ports: AuthzenPorts, caller: Caller, subject: str) -> None:
-    """Check that a caller may ask about a subject: about itself, or as an operator or a trusted proxy.
+    """Check that a caller may ask about a subject: about itself, or as an operator or a gateway.
 
     Raises:
         WebError: 401 `caller_unknown`, 403 `subject_of_another`.
