@@ -32,14 +32,14 @@ def plain_policy() -> Callable[[Path], Path]:
     return _plain
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def native_site() -> Iterator[Site]:
     """A site with one replica behind a Unix socket; tests share it and bring principals of their own."""
     with site("native", _plain) as found:
         yield found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def grpcio_site() -> Iterator[Site]:
     """The same behind mutual TLS."""
     with site("grpcio", _plain) as found:
@@ -52,14 +52,14 @@ def alone(request) -> Site:
     return request.getfixturevalue(f"{request.param}_site")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def native_pair() -> Iterator[Site]:
     """A site whose Envoy asks two replicas in turn, which share a Valkey and a mounted policy."""
     with site("native", _mounted, replicas=2, shared=True) as found:
         yield found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def grpcio_pair() -> Iterator[Site]:
     """The same behind mutual TLS."""
     with site("grpcio", _mounted, replicas=2, shared=True) as found:

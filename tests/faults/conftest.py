@@ -37,7 +37,7 @@ def pytest_terminal_summary(terminalreporter):
         figures.write()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def scene() -> Iterator[Scene]:
     """An Envoy and two servers that reach one store, which writes an append-only file, through a proxy; tests leave it in working order."""
     with ExitStack() as stack:
