@@ -166,15 +166,15 @@ class Server:
             listener.start()
             self._parts.callback(listener.stop, GRACE_S)
             LOG.info("listening on %s", listener.address)
-        if self.config.probes:
-            probe = ProbeServer(self.config.probes, self.readiness, Telemetry(self.observe).exposition)
-            probe.start()
-            self._parts.callback(probe.stop)
-            LOG.info("probes on %s", probe.address)
         for stop in self._files.start():
             self._parts.callback(stop)
         for listener in self.listeners:
             listener.set_serving(True)
+        if self.config.probes:  # last: who is told that this replica is ready may ask it at once
+            probe = ProbeServer(self.config.probes, self.readiness, Telemetry(self.observe).exposition)
+            probe.start()
+            self._parts.callback(probe.stop)
+            LOG.info("probes on %s", probe.address)
         LOG.info("serving policy %s with state %s", self.policy.current.digest, self.config.state.partition(":")[0])
 
     def drain(self) -> None:

@@ -8,11 +8,12 @@ import grpc
 import httpx
 import pytest
 from envoy.service.auth.v3.external_auth_pb2 import CheckResponse
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from authz_server import app
 from authz_server.config import load_config
 from authz_server.errors import ConfigError, PolicyError
-from authz_server.listeners.base import CHECK_METHOD
+from authz_server.listeners.base import CHECK_METHOD, CHECK_SERVICE
 from authz_server.model import Call, Caller, CallerKind
 from authz_server.sources.reload import ReloadOutcome
 from tests.check_request import check_request
@@ -82,6 +83,26 @@ def test_a_server_serves_and_leaves_nothing_behind(configure, place, threads):
         assert ask(server.listeners[0].address).status.code == 0
     assert not (place / "run/s").exists()
     assert len((place / "log").read_text().splitlines()) == 2
+
+
+def test_who_hears_of_a_ready_server_finds_it_serving(configure, monkeypatch):
+    """The probes open only when the health service says SERVING: else a proxy would turn away from a server that is ready."""
+    asked = []
+
+    class Probes(app.ProbeServer):
+        def start(self):
+            with grpc.insecure_channel(server.listeners[0].address) as channel:
+                request = health_pb2.HealthCheckRequest(service=CHECK_SERVICE)
+                asked.append(health_pb2_grpc.HealthStub(channel).Check(request, timeout=10).status)
+            super().start()
+
+    monkeypatch.setattr(app, "ProbeServer", Probes)
+    server = app.Server(configure(probes=f"127.0.0.1:{free_port()}"))
+    try:
+        server.start()
+    finally:
+        server.stop()
+    assert asked == [health_pb2.HealthCheckResponse.SERVING]
 
 
 def test_a_start_that_fails_half_way_stops_the_rest(configure, place, threads):
