@@ -11,6 +11,7 @@ from typing import Any, Final
 from authz_server.content.rpc import Rpc
 from authz_server.model import Outcome, Principal, Task
 from authz_server.policy.places import cohort_of
+from authz_server.policy.request_test import is_grpc
 from authz_server.policy.step import Capture, Reader, Step
 
 
@@ -49,7 +50,7 @@ def lineage_of(step: Step) -> str:
 def _grpc(part: int) -> Reader:
     def read(step: Step) -> str:
         request = step.request
-        if not request.headers.get("content-type", "").startswith("application/grpc"):
+        if not is_grpc(request):
             return ""
         pieces = request.path.split("/")
         return pieces[part] if len(pieces) == 3 else ""  # noqa: PLR2004 - "", service, method

@@ -4,13 +4,14 @@ from collections.abc import Iterable
 from typing import Final, TypeVar
 
 from authz_server.content.rpc import Rpc
+from authz_server.errors import DecodeError
 from authz_server.model import Request
 from authz_server.policy.call_test import RPC_METHODS, CallTest, reads_call
 from authz_server.policy.matches import RequestMatch
 from authz_server.policy.patterns import Globs, Networks, compile_globs, compile_networks
 
 GRPC_CONTENT_TYPE: Final = "application/grpc"
-"""Every gRPC call has a content type that begins so (gRPC over HTTP/2, section Requests)."""
+"""Every gRPC call has a content type that begins so (gRPC over HTTP/2, section Requests), in whatever case (RFC 9110 8.3.1)."""
 _GRPC_PIECES: Final = 3
 """`/pkg.Svc/Method` cut at its slashes."""
 
@@ -55,6 +56,10 @@ class RequestTest:
         Args:
             request: decoded.
             rpc: the call in its body; None when it has not been read, and then conditions on it count as holding.
+
+        Raises:
+            DecodeError: `grpc_content_type`: all holds of a POST to a gRPC method but its content type. Servers answer such a
+                call all the same, so it must not pass for something else.
         """
         methods = self.methods
         if methods is not None and request.method not in methods:
@@ -72,13 +77,15 @@ class RequestTest:
 
     def _matches_grpc(self, request: Request) -> bool:
         pieces = request.path.split("/", _GRPC_PIECES)
-        return (
+        fits = (
             len(pieces) == _GRPC_PIECES
             and request.method == "POST"
-            and request.headers.get("content-type", "").startswith(GRPC_CONTENT_TYPE)
             and (self._services is None or self._services.matches(pieces[1]))
             and (self._rpcs is None or self._rpcs.matches(pieces[2]))
         )
+        if fits and not is_grpc(request):
+            raise DecodeError("grpc_content_type")
+        return fits
 
     def overlaps(self, other: "RequestTest") -> bool:
         """Whether a request can satisfy both; unsure means yes."""
@@ -96,6 +103,11 @@ class RequestTest:
             and _may_meet(self._services, other._services)  # noqa: SLF001 - of the same class
             and _may_meet(self._rpcs, other._rpcs)  # noqa: SLF001 - of the same class
         )
+
+
+def is_grpc(request: Request) -> bool:
+    """Whether a request says that it is a gRPC call."""
+    return request.headers.get("content-type", "").lower().startswith(GRPC_CONTENT_TYPE)
 
 
 def _may_meet(one: _Patterns | None, two: _Patterns | None) -> bool:

@@ -272,11 +272,30 @@ def test_grpc_entries_match_calls_of_their_service_and_method():
     assert name("/grpc.health.v1.Health/Check") == "probe"
     assert name("/internal.Admin/Drop") == "inner"
     assert name("/internal.Admin/Check") == "probe"
-    assert name("/billing.v1.Invoices/Get", headers={}) == "unclassified"
-    assert name("/billing.v1.Invoices/Get", headers={"content-type": "application/json"}) == "unclassified"
+    assert name("/billing.v1.Invoices/Get", headers={"content-type": "Application/GRPC"}) == "read"
     assert name("/billing.v1.Invoices/Get", method="GET") == "unclassified"
     assert name("/billing.v1.Invoices/Get/x") == "unclassified"
     assert name("/billing.v1.Invoices") == "unclassified"
+
+
+@pytest.mark.parametrize("headers", [{}, {"content-type": "application/json"}, {"content-type": "text/plain"}])
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "name: delete, match: {host: crm.example, grpc.service: a.S, grpc.method: Delete}, kind: delete",
+        "name: s, match: {host: crm.example, path: /a.S/*}, kind: read, cases: [{grpc.method: 'Delete*', kind: delete}]",
+    ],
+)
+def test_a_call_that_hides_its_content_type_is_nothing_less_specific(entry, headers):
+    """Servers on gRPC's C core answer any content type; another path or method is no such call."""
+    catalogue = _catalogue(entry, "name: rest, match: {host: crm.example}, kind: read")
+    assert catalogue.classify(_request("POST", "/a.S/Delete", headers=headers))[::2] == (
+        catalogue.unclassified,
+        "grpc_content_type",
+    )
+    assert catalogue.calls_of(_request("POST", "/a.S/Delete", headers=headers)) == ()
+    for method, path in (("GET", "/a.S/Delete"), ("POST", "/a.S/Delete/x"), ("POST", "/a.S")):
+        assert catalogue.classify(_request(method, path, headers=headers)).action.kind == "read"
 
 
 def test_grpc_methods_refine_in_cases():

@@ -61,7 +61,7 @@ def test_facts_of_an_anonymous_step_are_empty():
 
 def test_grpc_facts_come_from_the_path_of_a_grpc_request():
     """Service and method, and only for that content type."""
-    it = step(path="/billing.v1.Invoices/Get", headers={"content-type": "application/grpc+proto"})
+    it = step(path="/billing.v1.Invoices/Get", headers={"content-type": "Application/grpc+proto"})
     assert (FACTS["grpc.service"][1](it), FACTS["grpc.method"][1](it)) == ("billing.v1.Invoices", "Get")
 
 
