@@ -59,21 +59,30 @@ class RequestTest:
 
         Raises:
             DecodeError: `grpc_content_type`: all holds of a POST to a gRPC method but its content type. Servers answer such a
-                call all the same, so it must not pass for something else.
+                call all the same, so it must not pass for something else. `header_repeated`: all holds, and a condition on a
+                header only for some of its lines, or only for all of them together: servers read the first, the last or all.
         """
         methods = self.methods
         if methods is not None and request.method not in methods:
             return False
         if self.plain:
             return True
+        unsure = False
         for name, patterns in self._headers:
-            if not patterns.matches(request.headers.get(name, "")):
+            holds = patterns.matches(request.headers.get(name, ""))
+            if any(patterns.matches(line) is not holds for line in request.repeated.get(name, ())):
+                unsure = True
+            elif not holds:
                 return False
         if self._sources is not None and not self._sources.matches(request.source_address):
             return False
         if self._grpc and not self._matches_grpc(request):
             return False
-        return self.call is None or rpc is None or self.call.matches(rpc)
+        if self.call is not None and (rpc is None or not self.call.matches(rpc)):
+            return rpc is None
+        if unsure:
+            raise DecodeError("header_repeated")
+        return True
 
     def _matches_grpc(self, request: Request) -> bool:
         pieces = request.path.split("/", _GRPC_PIECES)

@@ -365,6 +365,37 @@ def test_a_request_that_asks_for_another_method_is_refused(header):
     assert (classified.action.name, classified.refused) == ("unclassified", "method_override")
 
 
+def _lines(*lines, **other):
+    return _request(headers={"x-mode": ",".join(lines)}, repeated={"x-mode": lines}, **other)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "name: live, match: {host: crm.example, header: {x-mode: live}}, kind: admin",
+        'name: live, match: {host: crm.example, path: "/**"}, kind: read, cases: [{header: {x-mode: live}, kind: admin}]',
+        "name: live, match: {host: crm.example, upgrade: websocket, header: {x-mode: live}}, kind: admin",
+    ],
+)
+def test_a_header_whose_lines_disagree_about_an_entry_refuses_the_request(entry):
+    """Behind this server it may be the first line that counts, the last, or all of them."""
+    rest = "name: rest, match: {upgrade: websocket}, kind: read"
+    catalogue = _catalogue(entry, rest, "name: any, match: {method: GET}, kind: read")
+    more = {"upgrade": "websocket"} if "upgrade" in entry else {}
+    for lines in (("live", "test"), ("test", "live"), ("live", "live")):
+        classified = catalogue.classify(_lines(*lines, **more))
+        assert classified[::2] == (catalogue.unclassified, "header_repeated")
+    assert catalogue.classify(_lines("test", "demo", **more))[0].kind == "read"
+    if not more:
+        assert catalogue.classify(_lines("live", "test", host="other.example"))[::2] == (catalogue.actions["any"], "")
+
+
+def test_lines_that_agree_are_one_header():
+    """Where each of them fits, and all together."""
+    catalogue = _catalogue('name: marked, match: {header: {x-mode: "*"}}, kind: write')
+    assert catalogue.classify(_lines("live", "test"))[0].name == "marked"
+
+
 def test_the_catalogue_tells_what_its_actions_can_be():
     """One action per name, all of its variants, and the captures that it always or sometimes has."""
     catalogue = _catalogue(

@@ -242,3 +242,14 @@ def test_an_answer_says_what_the_entry_says():
         "name: a, match: {mcp.tool: a}, kind: exec, sensitivity: high, stage: impact, service: s, body: json"
     )
     assert catalogue.classify(post(tool_body("a"))).action == Action("a", "exec", "impact", "high", "s", "json")
+
+
+def test_lines_that_disagree_refuse_a_call_only_where_the_rest_of_the_entry_fits_it():
+    """The call is read before anything is said about them."""
+    catalogue = _catalogue(
+        "name: live, match: {mcp.tool: refund, header: {x-mode: live}}, kind: write",
+        "name: rest, match: {mcp.method: tools/call}, kind: read",
+    )
+    lines = {"headers": {**JSON, "x-mode": "live,test"}, "repeated": {"x-mode": ("live", "test")}}
+    assert catalogue.classify(post(tool_body("refund"), **lines)).refused == "header_repeated"
+    assert catalogue.classify(post(tool_body("look"), **lines)).action.name == "rest"
