@@ -13,7 +13,7 @@ Upgrades (RFC 9110, 7.8), CONNECT (9.3.6) and connections that carry no HTTP are
 entry that names them in `upgrade` classifies them (`tcp` for the last, by SNI and source), and without one they are refused.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -69,7 +69,7 @@ class Catalogue:
         "unclassified",
     )
 
-    def __init__(self, entries: Sequence[ActionEntry], unclassified: Action) -> None:
+    def __init__(self, entries: Sequence[ActionEntry], unclassified: Action, named: Collection[str] = ()) -> None:
         """Index the entries; `compile` also reports what is wrong with them.
 
         Raises:
@@ -84,7 +84,7 @@ class Catalogue:
         routes = 0
         for entry in entries:
             outcome = outcome_of(entry)
-            tools = Tools(entry, outcome) if TOOL in entry.name else None
+            tools = Tools(entry, outcome, named) if TOOL in entry.name else None
             ways: set[tuple[frozenset[str], bool]] = set()
             for tree, segments, route in self._routes(entry, outcome if tools is None else tools):
                 tree.add(segments, route)
@@ -92,9 +92,9 @@ class Catalogue:
                 routes += 1
                 if routes > MAX_ROUTES:
                     raise ValueError(f"the catalogue has more than {MAX_ROUTES} combinations of host, path and upgrade")
-            for named in (outcome,) if tools is None else tools.all():
+            for each in (outcome,) if tools is None else tools.all():
                 for captures, call in ways:
-                    self._table.add(named, captures, call=call)
+                    self._table.add(each, captures, call=call)
         for tree in self._trees():
             tree.sort()
         self.actions: Mapping[str, Action] = self._table.actions
@@ -103,19 +103,22 @@ class Catalogue:
         self.capture_names = self._table.all_captures()
 
     @classmethod
-    def compile(cls, entries: Sequence[ActionEntry], defaults: Defaults) -> "tuple[Catalogue, list[Fault]]":
+    def compile(
+        cls, entries: Sequence[ActionEntry], defaults: Defaults, named: Collection[str] = ()
+    ) -> "tuple[Catalogue, list[Fault]]":
         """Compile the entries of a policy.
 
         Args:
             entries: validated; their order means nothing.
             defaults: what an unclassified request counts as.
+            named: names of actions that the rest of the policy speaks of.
 
         Returns:
             The catalogue and its faults: see `find_faults`.
         """
         unclassified = Action(UNCLASSIFIED, defaults.unclassified_kind, "", defaults.unclassified_sensitivity)
         try:
-            catalogue = cls(entries, unclassified)
+            catalogue = cls(entries, unclassified, named)
         except ValueError as error:
             return cls((), unclassified), [max(entries, key=lambda entry: bool(entry.team)).where.fault(str(error))]
         return catalogue, find_faults(entries, catalogue._trees())

@@ -14,6 +14,7 @@ from authz_server.policy.digest import digest_of
 from authz_server.policy.entries import EnvelopeEntry, InjectEntry, PolicyText, StepMatch
 from authz_server.policy.envelopes import KINDS, SENSITIVITIES, Envelope
 from authz_server.policy.heritage import OWNER, is_heritable, owner_plan
+from authz_server.policy.named import named_actions
 from authz_server.policy.patterns import compile_globs
 from authz_server.policy.plan_compiler import Plans, is_read_elsewhere
 from authz_server.policy.reporters import accuses, can_be_vouched_for, reporter_name, reporter_plan
@@ -73,7 +74,7 @@ class _Compiler:
         self._text = text
         self._faults = faults = list(faults)
         self._warnings = warnings
-        self._catalogue, more = Catalogue.compile(text.actions, text.defaults)
+        self._catalogue, more = Catalogue.compile(text.actions, text.defaults, named_actions(text))
         faults += more
         self._scopes = Scopes(self._catalogue, text.teams, faults)
         platform = Conditions(text, self._catalogue, faults, shared_sources)

@@ -1,10 +1,11 @@
 """What an entry makes of a request that fits it: its action, refined by its cases, and named by the tool that is called."""
 
+from collections.abc import Collection
 from typing import Final
 
 from authz_server.model import Action
 from authz_server.policy.entries import ActionEntry
-from authz_server.policy.names import OTHER, fill
+from authz_server.policy.names import OTHER, TOOL, fill
 from authz_server.policy.patterns import Glob
 from authz_server.policy.request_test import RequestTest
 
@@ -46,7 +47,8 @@ def variants_in(outcome: Outcome) -> set[Action]:
 class Tools:
     """The outcomes of an entry with `{tool}` in its name, by tool.
 
-    The names of listed tools are there at load; those of patterns are made when they are met, a bounded number of them.
+    The names of listed tools are there at load, and those of patterns that the policy speaks of, so that no caller can keep
+    others from what they are granted. The rest of a pattern is made when it is met, a bounded number of names.
     A name that is not made any more is the family's (`files.read_*`), which every pattern of names fits that fits the
     whole family: nobody gets out of a rule on `files.delete_*` by calling hundreds of invented tools before.
 
@@ -56,17 +58,22 @@ class Tools:
 
     __slots__ = ("_families", "_known", "_room", "_written", "other")
 
-    def __init__(self, entry: ActionEntry, written: Outcome) -> None:
+    def __init__(self, entry: ActionEntry, written: Outcome, named: Collection[str] = ()) -> None:
         """Name what is known at load.
 
         Args:
             entry: with `{tool}` in its name.
             written: its outcome, as `outcome_of` gives it.
+            named: names of actions that the policy speaks of.
         """
         self._written = written
         tools = sorted(entry.match.mcp_tool)
         self._known = {tool: self._named(tool) for tool in tools if "*" not in tool}
         self._families = tuple((Glob(tool), self._named(tool)) for tool in tools if "*" in tool)
+        for name in named:
+            tool = _tool_in(name, entry.name)
+            if tool and any(glob.matches(tool) for glob, _ in self._families):
+                self._known.setdefault(tool, self._named(tool))
         self._room = MAX_MADE_NAMES
         self.other = self._named(OTHER)
 
@@ -92,3 +99,10 @@ class Tools:
         action, cases = self._written
         name = fill(action.name, tool)
         return action._replace(name=name), tuple((test, refined._replace(name=name)) for test, refined in cases)
+
+
+def _tool_in(name: str, template: str) -> str:
+    """The tool of which a template makes a name; `""` when it makes no such name."""
+    before, _, behind = template.partition(TOOL)
+    tool = name.removeprefix(before).removesuffix(behind)
+    return tool if fill(template, tool) == name else ""

@@ -130,6 +130,20 @@ def test_callers_make_a_bounded_number_of_names_and_nobody_gets_out_of_a_family(
     assert _call(catalogue, "shell_exec").name == "files.other"
 
 
+def test_a_name_that_the_policy_says_is_there_however_many_are_invented():
+    """Else whoever is denied everything takes from others what they are granted."""
+    parsed = parse_policy({"a.yaml": f"version: 1\nactions:\n  - {{{FILES}}}\n".encode()})
+    said = ("files.read_report", "files.shell_exec", "files.stat", "other.read_a", "files.", "files.read_*")
+    catalogue, faults = Catalogue.compile(parsed.text.actions, parsed.text.defaults, said)
+    assert not faults
+    made = {_call(catalogue, f"read_{number}").name for number in range(MAX_MADE_NAMES + 50)}
+    assert len(made) == MAX_MADE_NAMES + 1
+    assert _call(catalogue, "read_report").name == "files.read_report"
+    assert _call(catalogue, "read_other").name == "files.read_*"
+    assert _call(catalogue, "shell_exec").name == "files.other"
+    assert set(catalogue.actions) == {"files.stat", "files.other"}
+
+
 def test_the_same_call_gives_the_same_action():
     """Whatever was called before, as long as there is room."""
     catalogue = _catalogue(FILES)
