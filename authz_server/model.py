@@ -73,6 +73,8 @@ class Request(NamedTuple):
     """Names of the client's headers that imitate ours (`x-authz-*` and their `_` twins); removed on allow."""
     id: str
     """Envoy's stream id; unique only within one proxy process."""
+    size: int = 0
+    """Bytes of body in the check, more than those of `body` where that is more than this server reads."""
 
 
 class Principal(NamedTuple):

@@ -59,8 +59,9 @@ def _grpc(part: int) -> Reader:
 
 
 def _size(step: Step) -> int:
-    length = step.request.headers.get("content-length", "")
-    return int(length) if length.isascii() and length.isdigit() else len(step.request.body)
+    request = step.request
+    length = request.headers.get("content-length", "")
+    return int(length) if length.isascii() and length.isdigit() else max(request.size, len(request.body))
 
 
 WITHIN_BUDGET: Final = "task.within_budget"

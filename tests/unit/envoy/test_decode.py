@@ -70,6 +70,7 @@ DECODED = {
     "credentials": (("bearer", KEYED.hex(("bearer", "abc"))), ("x-api-key", KEYED.hex(("x-api-key", "k")))),
     "spoofed": ("x_authz_p",),
     "id": "7391546120839123",
+    "size": 8,
 }
 
 

@@ -1,5 +1,6 @@
 """Bodies of whole checks: which bytes are passed on, and in what state."""
 
+import pytest
 from envoy.service.auth.v3.external_auth_pb2 import CheckRequest
 
 from authz_server.envoy.decode import Decoder, DecodeSettings
@@ -21,6 +22,13 @@ def test_body_of_the_limit_and_beyond():
     assert decode("POST", body=b"a" * 101)[8:10] == (b"", BodyState.TOO_LARGE)
     assert decode("POST", body=b"a" * 101, partial_body="true")[8:10] == (b"", BodyState.PARTIAL)
     assert decode("POST", body=b"a" * 99, partial_body="true")[8:10] == (b"a" * 99, BodyState.PARTIAL)
+
+
+@pytest.mark.parametrize("partial", ["true", "false"])
+def test_the_size_of_what_is_not_passed_on_is_known(partial):
+    """Else a body without `content-length` would be the smaller the larger it is."""
+    request = decode("POST", body=b"a" * 101, partial_body=partial)
+    assert (request.body, request.size) == (b"", 101)
 
 
 def test_body_as_text():

@@ -75,6 +75,7 @@ def test_the_size_is_the_declared_length_or_what_came():
     """Whole numbers only; a length that is none is not believed."""
     assert FACTS["request.size"][1](step(headers={"content-length": "12"})) == 12
     assert FACTS["request.size"][1](step(body=b"abc")) == 3
+    assert FACTS["request.size"][1](step(size=70_000)) == 70_000
 
 
 @pytest.mark.parametrize(
