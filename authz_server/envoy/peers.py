@@ -13,6 +13,8 @@ MAX_PRINCIPAL: Final = 2048
 """Characters: the longest SPIFFE ID (SPIFFE-ID section 2.3); a longer URI, name or subject is none."""
 MAX_CERTIFICATE: Final = 32768
 """Characters of an escaped PEM: a leaf has one to three thousand; a larger one costs parsing."""
+MAX_ADDRESS: Final = 64
+"""Characters of an address: 45 of IPv6 with IPv4 inside, `%` and the name of an interface."""
 MAX_EXTENSIONS: Final = 256
 """Entries of `context_extensions`; an operator writes a few."""
 _MEMO_SIZE = 4096
@@ -43,6 +45,9 @@ def peer_address(peer: Any) -> str:
         return ""
     known = _memo.get(text)
     if known is None:
+        # Before the memo: a zone is dropped and could be as long as a message.
+        if len(text) > MAX_ADDRESS:
+            raise DecodeError("address_invalid")
         known = _canonical_address(text)
         if len(_memo) >= _MEMO_SIZE:
             _memo.clear()

@@ -32,7 +32,10 @@ def test_addresses(text, address):
     assert peer_address(socket_peer(text)) == address
 
 
-@pytest.mark.parametrize("text", ["", "localhost", "10.1.2", "10.1.2.3:80", "010.1.2.3", "1.2.3.4\n", "[::1]", "%eth0"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "localhost", "10.1.2", "10.1.2.3:80", "010.1.2.3", "1.2.3.4\n", "[::1]", "%eth0", "fe80::1%" + "x" * 60],
+)
 def test_no_addresses(text):
     """A socket address that is no IP address is refused."""
     peer = Peer()
