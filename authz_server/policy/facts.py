@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from authz_server.content.rpc import Rpc
-from authz_server.model import Outcome, Principal, Task
+from authz_server.model import Outcome, Principal, Request, Task
 from authz_server.policy.places import cohort_of
 from authz_server.policy.request_test import is_grpc
 from authz_server.policy.step import Capture, Reader, Step
@@ -50,12 +50,17 @@ def lineage_of(step: Step) -> str:
 def _grpc(part: int) -> Reader:
     def read(step: Step) -> str:
         request = step.request
-        if not is_grpc(request):
+        if not (is_grpc(request) or _asks_for_trailers(request)):
             return ""
         pieces = request.path.split("/")
         return pieces[part] if len(pieces) == 3 else ""  # noqa: PLR2004 - "", service, method
 
     return read
+
+
+def _asks_for_trailers(request: Request) -> bool:
+    """As every gRPC call does: servers on gRPC's C core look at this and not at the content type."""
+    return request.method == "POST" and "trailers" in request.headers.get("te", "").lower()
 
 
 def _size(step: Step) -> int:

@@ -65,6 +65,21 @@ def test_grpc_facts_come_from_the_path_of_a_grpc_request():
     assert (FACTS["grpc.service"][1](it), FACTS["grpc.method"][1](it)) == ("billing.v1.Invoices", "Get")
 
 
+@pytest.mark.parametrize(
+    ("method", "headers", "name"),
+    [
+        ("POST", {"content-type": "text/plain", "te": "trailers"}, "Get"),
+        ("POST", {"te": "Trailers, deflate"}, "Get"),
+        ("POST", {"content-type": "text/plain"}, ""),
+        ("GET", {"te": "trailers"}, ""),
+    ],
+)
+def test_grpc_facts_of_a_call_that_hides_its_content_type(method, headers, name):
+    """Servers on gRPC's C core answer it, as long as it asks for trailers."""
+    it = step(path="/billing.v1.Invoices/Get", method=method, headers=headers)
+    assert FACTS["grpc.method"][1](it) == name
+
+
 def test_the_first_credential_is_the_credential():
     """Its kind and its keyed hash."""
     it = step(credentials=(credential("a"), credential("b")))
