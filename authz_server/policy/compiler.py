@@ -14,6 +14,7 @@ from authz_server.policy.digest import digest_of
 from authz_server.policy.entries import EnvelopeEntry, InjectEntry, PolicyText, StepMatch
 from authz_server.policy.envelopes import KINDS, SENSITIVITIES, Envelope
 from authz_server.policy.heritage import OWNER, is_heritable, owner_plan
+from authz_server.policy.inject_entries import find_clash
 from authz_server.policy.named import named_actions
 from authz_server.policy.patterns import compile_globs
 from authz_server.policy.plan_compiler import Plans, is_read_elsewhere
@@ -179,15 +180,14 @@ class _Compiler:
         return [*plans.values(), *(plans[name]._replace(only_read=True) for name in elsewhere if name in plans)]
 
     def _check_injections(self) -> None:
-        """Two injections that can set one header of one step would leave it to their order."""
-        seen: dict[str, list[InjectEntry]] = {}
-        for entry in self._text.inject:
-            for other in seen.setdefault(entry.header, []):
-                if self._may_meet(entry, other):
-                    message = f"it sets `{entry.header}` for steps of {other.where.place()} too; narrow one of them"
+        """Two injections of one step must not differ about a header: no order decides, and Envoy removes what it has just set."""
+        for number, entry in enumerate(self._text.inject):
+            for other in self._text.inject[:number]:
+                clash = find_clash(entry, other)
+                if clash and self._may_meet(entry, other):
+                    message = f"{clash} for steps of {other.where.place()} too; narrow one of them"
                     self._faults.append(entry.where.fault(message, "match"))
                     break
-            seen[entry.header].append(entry)
 
     def _may_meet(self, one: InjectEntry, two: InjectEntry) -> bool:
         """Whether an action can be of both; other keys are not compared, so unsure means yes."""

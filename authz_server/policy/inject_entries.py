@@ -53,6 +53,15 @@ def read_injection(node: Node, matches: StepMatches, scope: Scope) -> InjectEntr
     return InjectEntry(match, header, audience, ttl // 1000, strip, fields.node)
 
 
+def find_clash(one: InjectEntry, two: InjectEntry) -> str:
+    """What keeps one entry from holding for the steps of the other, or `""`."""
+    if one.header == two.header:
+        return f"it sets `{one.header}`"
+    if two.header in one.strip:
+        return f"it strips the `{two.header}` that is set"
+    return f"it sets the `{one.header}` that is stripped" if one.header in two.strip else ""
+
+
 def _header(fields: Fields) -> str:
     name = fields.text("header")
     if name:

@@ -2,10 +2,12 @@
 
 import pytest
 
+from authz_server.errors import PolicyError
 from authz_server.policy.inject_entries import read_injection
 from authz_server.policy.section_entries import InjectEntry
 from authz_server.policy.tree import Where
 from tests.policy_nodes import faults_of, matches_in, read_entry
+from tests.steps import policy
 
 _BASE = {"match": "{action: crm.*}", "header": "authorization", "audience": "https://crm.corp.example"}
 
@@ -106,3 +108,30 @@ def test_every_mistake_is_named_once_at_its_place(changed, message):
 def test_what_is_not_usable_sends_no_credential(missing):
     """It would go astray."""
     assert _read(**{missing: ""})[0] is None
+
+
+_TWO = """
+version: 1
+actions:
+  - {name: customer.read, match: {path: /1}, kind: read}
+  - {name: invoice.read, match: {path: /2}, kind: read}
+inject:
+  - {match: {action: "customer.*"}, header: authorization, audience: https://crm.example}
+  - {match: {action: ACTION}, header: x-token, audience: https://b.example, strip: [authorization]}
+"""
+
+
+def test_what_one_entry_sets_no_other_entry_strips_of_the_same_step():
+    """Envoy removes after it has set: the destination would get no credential at all."""
+    assert policy(_TWO.replace("ACTION", "invoice.read")).injections
+    backwards = _TWO.replace("strip: [authorization]", "ttl: 9s").replace(
+        "crm.example}", "crm.example, strip: [x-token]}"
+    )
+    for text, clash in (
+        (_TWO, "strips the `authorization` that is set"),
+        (backwards, "sets the `x-token` that is stripped"),
+    ):
+        with pytest.raises(PolicyError) as caught:
+            policy(text.replace("ACTION", "customer.read"))
+        (fault,) = caught.value.faults
+        assert fault.message == f"it {clash} for steps of policy.yaml:7 too; narrow one of them"
