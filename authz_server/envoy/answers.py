@@ -7,6 +7,7 @@ status 0 allows as well; and Envoy 1.37 appends a header whose `append` is unset
 
 import re
 from collections.abc import Iterable
+from itertools import product
 from typing import Any, Final, NamedTuple
 
 from authz_server.envoy.challenge import answer_spec, proof_challenge, step_up_challenge, wider_task_challenge
@@ -20,6 +21,10 @@ PRINCIPAL_HEADER: Final = "x-authz-principal"
 ACTION_HEADER: Final = "x-authz-action"
 OUR_HEADERS: Final = frozenset({DECISION_ID_HEADER, PRINCIPAL_HEADER, ACTION_HEADER})
 """What an allowed request carries to its upstream."""
+IMITATIONS: Final = frozenset(
+    "".join(spelt) for name in OUR_HEADERS for spelt in product(*["-_" if letter == "-" else letter for letter in name])
+).difference(OUR_HEADERS)
+"""Ours with `_` for `-`, which programs that read headers as CGI variables take for them (RFC 3875 4.1.18)."""
 
 MAX_VALUE: Final = 2048
 """Characters of a header or metadata value: the longest SPIFFE ID; larger ones push requests over Envoy's limits."""

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Final
 
 from authz_server.envoy.answers import (
+    IMITATIONS,
     OUR_HEADERS,
     AnswerError,
     EncodeSettings,
@@ -113,10 +114,12 @@ class Encoder:
     def _encode(self, verdict: Verdict, decision_id: str, version: tuple[str, int], request: Request | None) -> bytes:
         if _DECISION_ID.fullmatch(decision_id) is None:
             raise AnswerError("decision id")
-        spoofed: tuple[str, ...] = ()
         grpc = False
         call: Asked | None = None
-        if request is not None:
+        if request is None:
+            # Nobody knows what it carries, and shadow mode lets it pass.
+            spoofed: tuple[str, ...] = tuple(IMITATIONS) if verdict.shadow and allows(verdict) else ()
+        else:
             spoofed = request.spoofed
             grpc = request.headers.get("content-type", "").startswith("application/grpc")
             if request.body and not grpc and not allows(verdict):

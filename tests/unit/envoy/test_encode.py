@@ -214,6 +214,14 @@ def test_shadow_mode_allows():
         assert (metadata_of(response)["decision"], metadata_of(response)["shadow"]) == ("deny", True)
 
 
+def test_shadow_mode_lets_no_imitation_of_ours_pass_with_what_could_not_be_decoded():
+    """What the client sent is not known, so all spellings go."""
+    removed = encode(Verdict(Decision.DENY, Reason.DECODE_ERROR, shadow=True), None).ok_response.headers_to_remove
+    assert {"x_authz_principal", "x-authz_principal", "x_authz-action", "x_authz_decision_id"} < set(removed)
+    assert {"x-authz-principal", "x-authz-action"} < set(removed)
+    assert "x-authz-decision-id" not in removed
+
+
 def test_shadow_mode_lets_pass_what_it_only_records():
     """A rule that would contain is recorded; who is contained already carries no such mark."""
     assert encode(Verdict(Decision.QUARANTINE, Reason.CONTAINED, shadow=True)).status.code == 0
