@@ -28,6 +28,24 @@ class DecisionEvent(NamedTuple):
     """The decision that the request was answered by, where it makes several calls in one body."""
 
 
+def slim(event: DecisionEvent) -> DecisionEvent:
+    """The event without what its record does not say, which may be as large as a check."""
+    request = event.request
+    if request is not None:
+        request = request._replace(
+            raw_path="",
+            query="",
+            headers={},
+            repeated={},
+            body=b"",
+            source_certificate="",
+            context={},
+            metadata={},
+            spoofed=(),
+        )
+    return event._replace(request=request, expected=())
+
+
 def build(event: DecisionEvent) -> dict[str, Any]:
     """Build the record of one decision."""
     verdict, request = event.verdict, event.request

@@ -17,7 +17,9 @@ from authz_server.record import DecisionEvent
 LOG: Final = logging.getLogger(__name__)
 
 MAX_QUEUED: Final = 65_536
-"""About 60 MB of events at worst; four seconds of decisions at full load."""
+"""About 60 MB of events, ten times that where all have the longest paths; four seconds of decisions at full load."""
+WHOLE: Final = 256
+"""So many may wait as they are, with bodies, headers and certificates: 70 MB at worst. Of the others only what is recorded waits."""
 _IDLE_S: Final = 0.05
 """How long a record may wait for company before it is written."""
 _BATCH: Final = 256
@@ -65,7 +67,7 @@ class AuditQueue:
                 return
             while len(self._events) >= self._capacity and not self._stopping.is_set():
                 self._sleep(_IDLE_S)
-        self._events.append(event)
+        self._events.append(event if len(self._events) < WHOLE else record.slim(event))
 
     def run(self) -> None:
         """Write records until `stop`, then those that are left."""

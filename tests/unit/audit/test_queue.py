@@ -2,11 +2,17 @@
 
 import threading
 import time
+import weakref
 
-from authz_server.audit.queue import AuditQueue
+from authz_server.audit.queue import WHOLE, AuditQueue
 from authz_server.model import Caller, CallerKind
-from authz_server.record import DecisionEvent
+from authz_server.record import DecisionEvent, build
 from authz_server.verdict import Decision, Reason, Verdict
+from tests.calls import post
+
+
+class Headers(dict):
+    """Of which it can be told whether somebody keeps it."""
 
 
 class ListSink:
@@ -38,6 +44,22 @@ def test_events_become_records_in_order():
         queue.submit(event(str(number)))
     queue.flush()
     assert [record["decision_id"] for record in sink.records] == [str(number) for number in range(600)]
+
+
+def test_what_waits_is_as_small_as_its_record():
+    """Else agents could fill memory with their headers and bodies while the sink is slow."""
+    sink = ListSink()
+    queue = AuditQueue(sink, block=False, sleep=time.sleep)
+    events = [
+        event(str(number))._replace(request=post(b"body", headers=Headers(a="b"))) for number in range(WHOLE + 100)
+    ]
+    kept = [weakref.ref(each.request.headers) for each in events]
+    records = [build(each) for each in events]
+    while events:
+        queue.submit(events.pop(0))
+    assert sum(headers() is not None for headers in kept) == WHOLE
+    queue.flush()
+    assert sink.records == records
 
 
 def test_a_full_queue_drops_and_counts():
