@@ -10,6 +10,7 @@ from authz_server.approvals.approver import Approver
 from authz_server.approvals.desk import ApprovalDesk
 from authz_server.approvals.shelf import MemoryShelf, SharedShelf
 from authz_server.config import Config
+from authz_server.containment.publisher import TRIES
 from authz_server.containment.record import CONTAIN, Record, whole_ms
 from authz_server.containment.seal import Box
 from authz_server.containment_road import ContainmentRoad
@@ -159,12 +160,22 @@ class TaskRoad:
         publisher = self._road.publisher
         if publisher is None:
             return
+        try:
+            for _ in range(TRIES):  # another word about the task may have come first; the end is told on top of it
+                record = self._end_of(task)
+                if record is None or publisher.publish(record):
+                    return
+        except StateUnavailableError as error:
+            LOG.warning("the end of a task is enforced here and told to others later: cause=%s", error.code)
+
+    def _end_of(self, task: TaskRecord) -> Record | None:
+        """The record of a task's end; None where it is denied for longer already."""
         now, entity = whole_ms(assembly.clock()), Entity("task", (task.id,))
         until = whole_ms(max(task.deadline, now) + _MARGIN_S)
         known = self._road.registry.find(entity)
         if known is not None and known.contains(now) and known.until >= until:
-            return  # denied for longer already, and perhaps for a reason that somebody has to look at
-        record = Record(
+            return None  # perhaps for a reason that somebody has to look at
+        return Record(
             id=assembly.new_id(),
             kind=CONTAIN,
             entity=entity,
@@ -177,10 +188,6 @@ class TaskRoad:
             critical=False,
             asked_by="",
         )
-        try:
-            publisher.publish(record)
-        except StateUnavailableError as error:
-            LOG.warning("the end of a task is enforced here and told to others later: cause=%s", error.code)
 
     def poll(self) -> None:
         """One round of the feed's thread.

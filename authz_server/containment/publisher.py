@@ -78,11 +78,13 @@ class Publisher:
     def publish(self, record: Record) -> bool:
         """Publish a record; the same one again is harmless, so that whoever did not hear an answer repeats the call.
 
-        A containment is enforced by this replica before the store knows of it; a release only once the store took it.
+        A containment is enforced by this replica before the store knows of it; a release only once the store took it. What
+        it was made from is what this replica holds of the entity: where the store holds something later, another operator
+        did it a moment ago, and a release must not pass over what takes two persons.
 
         Returns:
-            Whether it is published. False: the store held another one that is as new or newer; this replica holds that
-            one now, and whoever wants something makes a new record.
+            Whether it is published. False: the store held another one that is newer than what this replica knew; this
+            replica holds that one now, and whoever wants something makes a new record.
 
         Raises:
             RecordError: a member is out of bounds.
@@ -92,20 +94,30 @@ class Publisher:
         known = self._registry.find(record.entity)
         if known is not None and known.version >= record.version and known.id != record.id:
             return False
+        follows = record.version - 1 if known is not None and known.id == record.id else known.version if known else 0
         if record.kind == CONTAIN:
+            self._registry.anticipate(record)
+        try:
+            taken = self._replace(held, follows)
+        except StateUnavailableError:
+            if record.kind == CONTAIN:  # from here it is given to the store once that answers
+                self._registry.offer(held, self._clock())
+            raise
+        if taken:
             self._registry.offer(held, self._clock())
-        if not self.restore(held):
-            return False
-        self._registry.offer(held, self._clock())
-        return True
+        return taken
 
     def restore(self, held: Held) -> bool:
-        """Store a record that was signed before, whoever signed it; see `publish`."""
+        """Store a record that was signed before, whoever signed it, unless there is one as new; see `publish`."""
+        return self._replace(held, held.record.version - 1)
+
+    def _replace(self, held: Held, follows: int) -> bool:
+        """Store a record in the place of one whose version is at most `follows`."""
         if self._store is None:
             return True
         replaced = b""
         for _ in range(TRIES):
-            status, value = self._store_record(self._store, held, replaced)
+            status, value = self._store_record(self._store, held, replaced, follows)
             if status in {_STORED, _SAME}:
                 self._set_flag(self._store, held.record)
                 return True
@@ -114,10 +126,12 @@ class Publisher:
             except SealError:
                 replaced = value
                 continue
-            if stored.record.entity == held.record.entity and stored.record.version >= held.record.version:
+            if stored.record.entity == held.record.entity and stored.record.version > follows:
                 self._registry.offer(stored, self._clock())
-                return False
-            replaced = value  # one of another entity, or with a false version in front
+                known = self._registry.find(held.record.entity)
+                if stored.record.version >= held.record.version or (known and known.version >= stored.record.version):
+                    return False
+            replaced = value  # one of another entity, with a false version in front, or long forgotten
         raise StateUnavailableError("conflict")
 
     def post(self, containment: Containment, author: str = AUTOMATIC) -> None:
@@ -187,13 +201,12 @@ class Publisher:
             self._posting.pop(next(iter(self._posting)), None)
         self._posting[_key(containment)] = record
 
-    def _store_record(self, store: Commands, held: Held, replaced: bytes) -> tuple[int, bytes]:
+    def _store_record(self, store: Commands, held: Held, replaced: bytes, follows: int) -> tuple[int, bytes]:
         tag = tag_of(self._keys, held.record.entity)
         keys = (b"4", HELD, FEED, EPOCH, COUNT)
         version, kept = b"%d" % held.record.version, b"%d" % FEED_ENTRIES
-        reply = store.command(
-            FEED, b"EVAL", _PUBLISH, *keys, tag, version, held.sealed, kept, b"%d" % MAX_VALUE, replaced
-        )
+        bounds = (kept, b"%d" % MAX_VALUE, replaced, b"%d" % follows)
+        reply = store.command(FEED, b"EVAL", _PUBLISH, *keys, tag, version, held.sealed, *bounds)
         if type(reply) is not list or len(reply) != 2 or type(reply[0]) is not int or type(reply[1]) is not bytes:  # noqa: PLR2004 - status and value
             raise StateUnavailableError("protocol")
         return reply[0], reply[1]

@@ -115,6 +115,10 @@ class Registry:
         known = self.find(entity)
         return max(int(now * 1000), known.version + 1 if known is not None else 0)
 
+    def anticipate(self, record: Record) -> None:
+        """Enforce a containment before its record is held: the store may know something that it has to be made from."""
+        self._contained.add(record.containment)
+
     def enforce(self, now: float) -> None:
         """Contain again whoever is contained at `now` (Unix seconds): the clock may have been wrong when it was learned."""
         for held in self.all():

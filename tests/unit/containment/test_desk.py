@@ -140,6 +140,33 @@ class TestCritical:
         one.feed.poll()
         assert not one.holds(ALICE)
 
+    def test_one_person_at_a_replica_that_has_not_heard_of_it(
+        self, pair: tuple[Replica, Replica], clock: Clock
+    ) -> None:
+        """What the store knows counts, before this replica has read it: there it takes two persons, too."""
+        one, two = pair
+        made = one.desk.contain(SOC, ALL, ALICE, 3600, "x", critical=True)
+        clock.advance(1)
+        assert refusal(lambda: two.desk.release(SOC, ALL, ALICE, "please")) == "second_person_needed"
+        one.feed.poll()
+        assert one.holds(ALICE)
+        assert one.registry.find(ALICE) == made._replace(
+            id=one.registry.find(ALICE).id, version=made.version + 1000, asked_by=SOC
+        )
+
+    def test_contained_again_at_a_replica_that_has_not_heard_of_it(
+        self, pair: tuple[Replica, Replica], clock: Clock
+    ) -> None:
+        """Nor does a shorter containment there soften it."""
+        one, two = pair
+        one.desk.contain(SOC, ALL, ALICE, None, "x", critical=True)
+        clock.advance(1)
+        again = two.desk.contain(OPS, ALL, ALICE, 60, "y")
+        assert (again.until, again.critical, again.since) == (FOREVER, True, NOW)
+        two.publisher.post(Containment(ALICE, NOW + 90, "r"))
+        one.feed.poll()
+        assert one.registry.find(ALICE) == again
+
     def test_request_lapses(self, one: Replica, clock: Clock) -> None:
         """What was asked for long ago is asked for anew."""
         one.desk.contain(SOC, ALL, ALICE, None, "x", critical=True)

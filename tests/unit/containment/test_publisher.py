@@ -108,8 +108,20 @@ def test_false_version_in_front_of_a_true_record(replica: Make, server: Server) 
     """A version in front that is not the record's own is not believed."""
     one = replica()
     old = seal_record(one.signer, record(at=NOW - 5))
+    one.registry.offer(old, NOW)
     with server.client() as client:
         client.hset(HELD, tag_of(one.keys, ALICE), b"8000000000000|" + old.sealed)
+    made = record()
+    assert one.publisher.publish(made)
+    assert stored(server, one).record == made
+
+
+def test_what_was_long_forgotten_is_replaced(replica: Make, server: Server, clock: Clock) -> None:
+    """A record that ended days ago, which the upkeep has not removed yet, keeps none out."""
+    one = replica()
+    old = seal_record(one.signer, record(at=NOW - 3 * 86_400))
+    with server.client() as client:
+        client.hset(HELD, tag_of(one.keys, ALICE), old.value)
     made = record()
     assert one.publisher.publish(made)
     assert stored(server, one).record == made
