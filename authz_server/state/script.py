@@ -177,7 +177,9 @@ def conclude(
     held: tuple[Entity, ...] = ()
     if measurement.flags:
         if isinstance(contained, StateUnavailableError):
-            return contained
+            # On a cluster another node may have counted the step: then it must not be told to the store once more.
+            counted = answer.sent if isinstance(answer, StateUnavailableError) else answer is not None
+            return StateUnavailableError(contained.code, sent=contained.sent or counted)
         if contained:
             held = tuple([entity for entity in measurement.flags if entity in contained])
     if answer is None:

@@ -10,7 +10,7 @@ from authz_server.keyhash import KeyedHash
 from authz_server.model import Entity
 from authz_server.signals import FADING, MAX_AGE_S, MAX_EVENTS, MAX_HALVINGS, Hit, Measurement, Signal, SignalKind
 from authz_server.state.keys import Keys
-from authz_server.state.script import STEP, Answer, Call, Codec
+from authz_server.state.script import STEP, Answer, Call, Codec, conclude
 
 COUNT = Signal("c", "0000000a", SignalKind.COUNT, 1000, cap=3)
 DISTINCT = Signal("d", "0000000b", SignalKind.DISTINCT, 2000, cap=4)
@@ -176,3 +176,23 @@ def test_error_reply_is_the_answer_of_its_call(codec: Codec) -> None:
     """A well-formed error reply shifts nothing."""
     error = StateUnavailableError("oom")
     assert encode(codec, Hit(COUNT, ALICE)).read(error) is error
+
+
+@pytest.mark.parametrize(
+    ("answer", "sent"),
+    [
+        (Answer((1,), False, 0, 99), True),
+        (StateUnavailableError("timeout"), True),
+        (StateUnavailableError("oom", sent=False), False),
+        (None, False),
+    ],
+)
+def test_step_whose_flags_are_not_known_may_have_been_counted(
+    answer: Answer | StateUnavailableError | None,
+    sent: bool,  # noqa: FBT001 - by name above
+) -> None:
+    """The flag of one entity lies on a node that is away, and the step was counted on another: it is not sent again."""
+    hits = () if answer is None else (Hit(COUNT, ALICE),)
+    found = conclude(Measurement(hits, b"", (ALICE,)), answer, StateUnavailableError("breaker_open", sent=False))
+    assert isinstance(found, StateUnavailableError)
+    assert (found.code, found.sent) == ("breaker_open", sent)
