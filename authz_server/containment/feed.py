@@ -16,7 +16,7 @@ from authz_server.containment.held import Commands, Held, open_record
 from authz_server.containment.registry import AHEAD, MAX_AHEAD_MS, OLD, SAME, Registry
 from authz_server.containment.seal import Opener, SealError
 from authz_server.containment.snapshot import MAX_SPOILT, Found, Snapshot
-from authz_server.containment.tail import Tail
+from authz_server.containment.tail import TOO_LONG, Tail
 from authz_server.errors import StateUnavailableError
 from authz_server.model import Entity
 from authz_server.state.keys import Keys
@@ -123,6 +123,10 @@ class Feed:
             self.failed[error.code] += 1
             self._failing += 1
             if self._failing >= LOST:
+                self._tail.torn = True
+            if self._snapshot is not None and error.code != TOO_LONG:
+                # Another server may answer from now on, to which the cursor of this one says nothing: it would leave records out.
+                self._snapshot = None
                 self._tail.torn = True
 
     def _read_news(self) -> None:

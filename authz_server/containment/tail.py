@@ -14,7 +14,7 @@ ENTRIES: Final = 128
 _STREAM_ID: Final = re.compile(rb"[0-9]{1,20}-[0-9]{1,20}")
 _NUMBER: Final = re.compile(rb"[1-9][0-9]{0,15}")
 _START: Final = b"0-0"
-_TOO_LONG: Final = "protocol"
+TOO_LONG: Final = "protocol"
 """The code of a reply that was too long to be believed, among others."""
 _OTHER_TYPE: Final = "error_reply"
 """The code, among others, when somebody put a value of another type under the key."""
@@ -64,7 +64,7 @@ class Tail:
             self._stumble(entries)
             return [], self.torn
         if not isinstance(entries, list):
-            raise StateUnavailableError(_TOO_LONG)
+            raise StateUnavailableError(TOO_LONG)
         seen, sealed = {self._last}, []
         for entry in map(_entry, entries):
             if self._number is not None and entry.number != self._number + 1:
@@ -105,7 +105,7 @@ class Tail:
 
     def _stumble(self, error: StateUnavailableError) -> None:
         """Go on in smaller pages, and past what cannot be read at all by way of the records."""
-        if error.code == _TOO_LONG:
+        if error.code == TOO_LONG:
             self.torn = self.torn or self._page == 1
             self._page = max(1, self._page // 4)
         elif error.code == _OTHER_TYPE:
@@ -130,4 +130,4 @@ def _entry(entry: Any) -> _Entry:
         case [bytes() as identity, _]:
             return _Entry(identity, None, b"")
         case _:
-            raise StateUnavailableError(_TOO_LONG)
+            raise StateUnavailableError(TOO_LONG)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from authz_server.containment.feed import EVERY_S, Feed
+from authz_server.containment.held import COUNT
 from authz_server.model import Entity
 from authz_server.state.names import EPOCH, FEED, HELD, INBOX
 from tests.servers import Server, valkey
@@ -38,6 +39,34 @@ def test_is_ready_once_all_is_read(replica: Make, lossy: Lossy) -> None:
     late.feed.poll()
     assert late.feed.ready
     assert late.holds(ALICE)
+
+
+def test_failover_in_the_middle_of_the_first_reading(replica: Make, lossy: Lossy, server: Server, clock: Clock) -> None:
+    """Each server has an order of its own: what the first one gave is no part of what the second one has."""
+    one, late = replica(), replica(signs=False)
+    known = [Entity("principal", (f"spiffe://corp.example/ns/agents/sa/a{number}",)) for number in range(1500)]
+    for entity in known:
+        one.publisher.publish(record(entity))
+    with valkey() as other, server.client() as old, other.client() as new:
+        for key in (HELD, FEED, EPOCH, COUNT):
+            new.restore(key, 0, old.dump(key))
+        first, second, asked = lossy.store, open_store(other.url), lossy.asked
+
+        def fails_over(parts: tuple[bytes, ...]) -> bool:
+            here = parts[0] == b"HSCAN" and lossy.store is first and sum(each[0] == b"HSCAN" for each in asked) > 2
+            lossy.store = second if here else lossy.store
+            return here
+
+        lossy.loses = fails_over
+        for _ in range(40):
+            late.feed.poll()
+            clock.advance(0.05)
+            if late.feed.ready:
+                break
+        lossy.store = first
+        second.close()
+    assert late.feed.ready
+    assert all(late.holds(entity) for entity in known)
 
 
 def test_next_poll_has_it(pair: tuple[Replica, Replica]) -> None:
