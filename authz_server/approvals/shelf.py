@@ -8,6 +8,7 @@ from authz_server.approvals.record import Ask, Grant, decode_ask, decode_grant, 
 from authz_server.containment.seal import Box, Opener, SealError, Signer
 from authz_server.errors import DecodeError, StateUnavailableError
 from authz_server.model import Entity
+from authz_server.state.network import Command
 
 ASKS: Final = b"az:{c}:asks"
 """Hash: approval id to sealed ask."""
@@ -87,6 +88,9 @@ class Commands(Protocol):
     def command(self, key: bytes, *parts: bytes) -> Any:
         """Carry out one command, on the server of this key; raises StateUnavailableError."""
 
+    def prompt(self, commands: Sequence[Command]) -> list[Any]:
+        """Carry out commands that a decision waits for: one reply or StateUnavailableError for each."""
+
 
 class SharedShelf:
     """The shelf in the store.
@@ -161,7 +165,9 @@ class SharedShelf:
     def find(self, ask_id: str, now: float) -> Grant | None:
         """See `Shelf`. A grant under the name of another ask is none."""
         key = self._key(ask_id)
-        value = self._store.command(key, b"GET", key)
+        (value,) = self._store.prompt([Command(key, (b"GET", key))])
+        if isinstance(value, StateUnavailableError):
+            raise StateUnavailableError(value.code, value.sent)
         if not isinstance(value, bytes):
             return None
         try:

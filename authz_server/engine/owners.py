@@ -87,6 +87,9 @@ class Commands(Protocol):
     def commands(self, commands: Sequence[Command]) -> list[Any]:
         """Carry out commands in one round trip: one reply or StateUnavailableError for each."""
 
+    def prompt(self, commands: Sequence[Command]) -> list[Any]:
+        """The same for commands that a decision waits for."""
+
 
 class SharedOwners:
     """What replicas share.
@@ -106,7 +109,7 @@ class SharedOwners:
     def find(self, credentials: Sequence[str], now: float) -> Sequence[Owned | None]:
         """See `Owners`."""
         keys = [self._key(credential) for credential in credentials]
-        replies = self._carry_out([Command(key, (b"GET", key)) for key in keys])
+        replies = _answered(self._store.prompt([Command(key, (b"GET", key)) for key in keys]))
         return [self._read(credential, reply, now) for credential, reply in zip(credentials, replies, strict=True)]
 
     def claim(self, credential: str, owned: Owned) -> bool:
@@ -122,15 +125,8 @@ class SharedOwners:
         text = f"{credential}\n{owned.written:.3f}\n{owned.until:.3f}\n{owned.lineage}"
         sealed = self._box.close(_PURPOSE, text.encode("utf-8", "surrogatepass"))
         life = b"%d" % max(1, int((owned.until - owned.written) * 1000))
-        (reply,) = self._carry_out([Command(key, (b"SET", key, sealed, b"PX", life, how))])
+        (reply,) = _answered(self._store.commands([Command(key, (b"SET", key, sealed, b"PX", life, how))]))
         return reply
-
-    def _carry_out(self, commands: Sequence[Command]) -> list[Any]:
-        replies = self._store.commands(commands)
-        failure = next((reply for reply in replies if isinstance(reply, StateUnavailableError)), None)
-        if failure is not None:
-            raise StateUnavailableError(failure.code, failure.sent)
-        return replies
 
     def _read(self, credential: str, value: Any, now: float) -> Owned | None:
         """Read a record; one that this deployment did not write for this credential is none."""
@@ -146,6 +142,13 @@ class SharedOwners:
 
     def _key(self, credential: str) -> bytes:
         return b"az:{%b}:s:l" % self._keyed.hex(("credential", credential), TAG_BYTES).encode()
+
+
+def _answered(replies: list[Any]) -> list[Any]:
+    failure = next((reply for reply in replies if isinstance(reply, StateUnavailableError)), None)
+    if failure is not None:
+        raise StateUnavailableError(failure.code, failure.sent)
+    return replies
 
 
 def owners_in(store: Any, keyed: KeyedHash) -> Owners:

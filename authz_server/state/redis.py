@@ -173,6 +173,10 @@ class RedisStore:
         self._network.tend()
         return self._network.exchange(commands, self._monotonic(), budget_s=self._control_s) if commands else []
 
+    def prompt(self, commands: Sequence[Command]) -> list[Any]:
+        """Carry out commands that a decision waits for: like `commands`, within the budget of a batch, and nothing is tended to."""
+        return self._network.exchange(commands, self._monotonic()) if commands else []
+
     def tend(self) -> None:
         """Do what is due and no decision should wait for; see `Network.tend`."""
         self._network.tend()

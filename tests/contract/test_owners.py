@@ -1,9 +1,12 @@
 """Whose a credential is: in the process, and in every store that replicas share."""
 
+from typing import Any
+
 import pytest
 
 from authz_server.engine.owners import MemoryOwners, Owned, Owners, owners_in
 from authz_server.keyhash import KeyedHash
+from authz_server.state.network import Command
 from tests.contract.stores import KEYED, Stand
 
 NOW = 1_790_000_000.0
@@ -85,3 +88,25 @@ def test_a_process_keeps_so_many_and_no_more() -> None:
     assert owners.find((ONE, TWO), NOW) == [ALICE, None]
     assert owners.claim(TWO, BOB._replace(written=NOW + 60, until=NOW + 90))
     assert owners.claim(TWO, ALICE._replace(written=NOW + 90, until=NOW + 91))
+
+
+def test_whose_they_are_is_asked_as_fast_as_a_batch() -> None:
+    """A decision waits for it; nobody waits for what is kept."""
+
+    class Store:
+        def __init__(self) -> None:
+            self.kept: list[bytes] = []
+
+        def prompt(self, commands: list[Command]) -> list[Any]:
+            return [None] * len(commands)
+
+        def commands(self, commands: list[Command]) -> list[Any]:
+            self.kept += [command.parts[0] for command in commands]
+            return [b"OK"] * len(commands)
+
+    store = Store()
+    owners = owners_in(store, KEYED)
+    assert owners.find((ONE,), NOW) == [None]
+    assert store.kept == []
+    assert owners.claim(ONE, ALICE)
+    assert store.kept == [b"SET"]

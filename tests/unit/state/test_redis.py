@@ -16,7 +16,7 @@ from authz_server.signals import Hit, Measurement, Readings, Signal, SignalKind
 from authz_server.state.breaker import FAILURES_TO_OPEN
 from authz_server.state.keys import Keys
 from authz_server.state.network import Command
-from authz_server.state.redis import RedisStore
+from authz_server.state.redis import CONTROL_S, RedisStore
 from tests.leaks import nothing_left
 from tests.servers import Server, free_port, valkey
 
@@ -477,6 +477,23 @@ class TestControlPlane:
         with pytest.raises(StateUnavailableError, match="connection") as caught:
             store.command(b"", b"SET", b"k", b"1")
         assert not caught.value.sent
+
+    def test_what_a_decision_waits_for_has_the_time_of_a_batch(self, own: Server, clock: Clock) -> None:
+        """Of a server that hangs: while its breaker is closed no longer than a batch, and once it is open nobody probes."""
+        store = make(own.url, clock, budget_ms=10)
+        wanted = [Command(b"k", (b"GET", b"k"))]
+        assert store.prompt(wanted) == [None]
+        with own.paused():
+            clock.ahead += 1
+            started = time.monotonic()
+            while not store.is_open:
+                (reply,) = store.prompt(wanted)
+                assert (type(reply), reply.code) == (StateUnavailableError, "timeout")
+            assert time.monotonic() - started < FAILURES_TO_OPEN * CONTROL_S
+            store.tend()
+            clock.ahead += 0.9
+            assert [reply.code for reply in store.prompt(wanted)] == ["breaker_open"]
+        store.close()
 
     def test_tends_to_the_store(self, own: Server, clock: Clock) -> None:
         """Whoever sends commands probes a server that is away, so that decisions find it again without having to."""
