@@ -122,8 +122,13 @@ class Registry:
     def enforce(self, now: float) -> None:
         """Contain again whoever is contained at `now` (Unix seconds): the clock may have been wrong when it was learned."""
         for held in self.all():
-            if held.record.contains(now):
-                self._contained.add(held.record.containment)
+            if not held.record.contains(now):
+                continue
+            with (
+                self._lock
+            ):  # for each anew: somebody may have released it since the list was made, and nobody would again
+                if self._held.get(held.record.entity) is held:
+                    self._contained.add(held.record.containment)
 
     def prune(self, now: float) -> int:
         """Forget what ended more than `KEPT_S` before `now` (Unix seconds).

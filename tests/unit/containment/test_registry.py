@@ -81,6 +81,24 @@ def test_clock_that_was_wrong(bench: Bench) -> None:
     assert bench.holds()
 
 
+def test_released_while_all_are_enforced() -> None:
+    """A release that comes between the list and its end is not undone: nothing would release again."""
+
+    class Overtaken(Registry):
+        def all(self) -> list[Held]:
+            found = super().all()
+            self.offer(Held(release(at=NOW + 1), b"sealed"), NOW + 1)
+            return found
+
+    bench = Bench()
+    bench.registry = Overtaken(bench.contained)
+    bench.offer(record())
+    bench.offer(record(BOB))
+    bench.registry.enforce(NOW + 1)
+    assert not bench.holds(now=NOW + 1)
+    assert bench.holds(BOB, NOW + 1)
+
+
 @pytest.mark.parametrize("order", list(permutations(range(4))))
 def test_every_order_ends_alike(order: tuple[int, ...]) -> None:
     """Replicas that hear the same in any order agree, with equal versions too: a containment holds against a release."""
