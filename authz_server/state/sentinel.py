@@ -121,7 +121,7 @@ class Sentinel(Single):
     def __init__(self, seeds: Seeds, terms: Terms) -> None:
         self._finder = Finder(seeds, terms)
         self._looking = Lock()
-        super().__init__(self._finder.connect, terms)
+        super().__init__(self._connect, terms)
 
     def exchange(
         self,
@@ -136,6 +136,18 @@ class Sentinel(Single):
         if started - self._finder.asked_at >= LOOK_S and not self._terms.is_tended():
             self._look(min(self._terms.budget_s, CONNECT_S))
         return super().exchange(commands, started, budget_s=budget_s, forced=forced, limit_s=limit_s)
+
+    def _connect(self, limit_s: float) -> Wire:
+        """Open a connection; where it leads to another server than those before, they are to be used no longer.
+
+        Raises:
+            StateUnavailableError: as for `Finder.connect`.
+        """
+        known = self._finder.known
+        wire = self._finder.connect(limit_s)
+        if known is not None and self._finder.known != known:
+            self._node.pool.drain()
+        return wire
 
     def tend(self) -> None:
         """Probe, and ask the sentinels, when it is time to; see `Network.tend`."""

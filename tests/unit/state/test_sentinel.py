@@ -154,6 +154,19 @@ def test_failover_that_the_server_does_not_know_of(network: Sentinel, setting: S
     assert setting.gets() == [1, 1]
 
 
+def test_failover_that_a_second_connection_learns_of(network: Sentinel, setting: Setting) -> None:
+    """A thread that needs a connection of its own is led to the new primary; then nobody goes on with the old one."""
+    pool = network._node.pool
+    assert ask(network) == [7]
+    first = pool.take()
+    setting.named = setting.servers[1].port
+    second = pool.take()
+    for wire in (second, first):
+        pool.put_back(wire)
+    assert [ask(network) for _ in range(3)] == [[7]] * 3
+    assert setting.gets() == [1, 3]
+
+
 def test_tended_network_asks_the_sentinels_beside_the_decisions(
     network: Sentinel, setting: Setting, clock: Clock
 ) -> None:
