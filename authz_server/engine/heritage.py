@@ -89,17 +89,13 @@ class Heritage:
         return known | self._look_up(tuple(unknown), now) if unknown else known
 
     def _look_up(self, credentials: Sequence[str], now: float) -> dict[str, str]:
-        """Ask whose these are; nothing where the store does not answer."""
-        try:
-            found = self._owners.find(credentials, now)
-        except StateUnavailableError:
-            return {}
-        for credential, owned in zip(credentials, found, strict=True):
-            self._remember(credential, owned, now)
-        return {
-            credential: owned.lineage if owned is not None else ""
-            for credential, owned in zip(credentials, found, strict=True)
-        }
+        """Ask whose these are; without those of which the store does not say it."""
+        lineages: dict[str, str] = {}
+        for credential, owned in zip(credentials, self._owners.find(credentials, now), strict=True):
+            if not isinstance(owned, StateUnavailableError):
+                self._remember(credential, owned, now)
+                lineages[credential] = owned.lineage if owned is not None else ""
+        return lineages
 
     def _remember(self, credential: str, owned: Owned | None, now: float) -> None:
         if len(self._known) >= MAX_KNOWN:
@@ -134,20 +130,25 @@ class Heritage:
         return tuple([hit for hit in hits if hit.signal.name != OWNER])
 
     def flush(self, now: float) -> None:
-        """Store what was claimed: the first claim stands. What the store does not take is tried again."""
+        """Store what was claimed: the first claim stands. What the store does not take is tried again, and keeps nobody back."""
         if now >= self._made_until:
             self._made, self._made_until = {}, now + RENEW_S
-        while taken := self._take():
+        left: dict[str, str] = {}
+        refuses = False
+        while not refuses and (taken := self._take()):
             claims: dict[str, str] = {}
             for credential, lineage in taken:
-                claims.setdefault(credential, lineage)
-            try:
-                found = self._owners.find(tuple(claims), now)
-                for (credential, lineage), owned in zip(claims.items(), found, strict=True):
+                if credential not in left:
+                    claims.setdefault(credential, lineage)
+            for (credential, lineage), owned in zip(claims.items(), self._owners.find(tuple(claims), now), strict=True):
+                if refuses or isinstance(owned, StateUnavailableError):
+                    left[credential] = lineage
+                    continue
+                try:
                     self._settle(credential, lineage, owned, now)
-            except StateUnavailableError:
-                self._queue.extendleft(reversed(taken[: MAX_QUEUED - len(self._queue)]))
-                return
+                except StateUnavailableError:
+                    left[credential], refuses = lineage, True
+        self._queue.extendleft(reversed([*left.items()][: MAX_QUEUED - len(self._queue)]))
 
     def _take(self) -> list[tuple[str, str]]:
         taken: list[tuple[str, str]] = []

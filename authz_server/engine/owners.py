@@ -34,16 +34,28 @@ class Owned(NamedTuple):
 
 
 class Owners(Protocol):
-    """What is kept. Threads share it. Every method raises StateUnavailableError when the store does not answer."""
+    """What is kept. Threads share it."""
 
-    def find(self, credentials: Sequence[str], now: float) -> Sequence[Owned | None]:
-        """Whose these credentials are, in one round trip; None for one that nobody has claimed."""
+    def find(self, credentials: Sequence[str], now: float) -> Sequence[Owned | StateUnavailableError | None]:
+        """Whose these credentials are, in one round trip.
+
+        Returns:
+            For each None where nobody has claimed it, or why it is not known: a node of a cluster may be away by itself.
+        """
 
     def claim(self, credential: str, owned: Owned) -> bool:
-        """Keep whose a credential is; False when it is somebody's already."""
+        """Keep whose a credential is; False when it is somebody's already.
+
+        Raises:
+            StateUnavailableError: the store does not answer.
+        """
 
     def renew(self, credential: str, owned: Owned) -> None:
-        """Keep it for longer; only for whose it is."""
+        """Keep it for longer; only for whose it is.
+
+        Raises:
+            StateUnavailableError: the store does not answer.
+        """
 
 
 class MemoryOwners:
@@ -106,10 +118,10 @@ class SharedOwners:
         self._keyed = keyed
         self._box = Box(keyed)
 
-    def find(self, credentials: Sequence[str], now: float) -> Sequence[Owned | None]:
+    def find(self, credentials: Sequence[str], now: float) -> Sequence[Owned | StateUnavailableError | None]:
         """See `Owners`."""
         keys = [self._key(credential) for credential in credentials]
-        replies = _answered(self._store.prompt([Command(key, (b"GET", key)) for key in keys]))
+        replies = self._store.prompt([Command(key, (b"GET", key)) for key in keys])
         return [self._read(credential, reply, now) for credential, reply in zip(credentials, replies, strict=True)]
 
     def claim(self, credential: str, owned: Owned) -> bool:
@@ -125,11 +137,15 @@ class SharedOwners:
         text = f"{credential}\n{owned.written:.3f}\n{owned.until:.3f}\n{owned.lineage}"
         sealed = self._box.close(_PURPOSE, text.encode("utf-8", "surrogatepass"))
         life = b"%d" % max(1, int((owned.until - owned.written) * 1000))
-        (reply,) = _answered(self._store.commands([Command(key, (b"SET", key, sealed, b"PX", life, how))]))
+        (reply,) = self._store.commands([Command(key, (b"SET", key, sealed, b"PX", life, how))])
+        if isinstance(reply, StateUnavailableError):
+            raise StateUnavailableError(reply.code, reply.sent)
         return reply
 
-    def _read(self, credential: str, value: Any, now: float) -> Owned | None:
+    def _read(self, credential: str, value: Any, now: float) -> Owned | StateUnavailableError | None:
         """Read a record; one that this deployment did not write for this credential is none."""
+        if isinstance(value, StateUnavailableError):
+            return value
         if not isinstance(value, bytes):
             return None
         try:
@@ -142,13 +158,6 @@ class SharedOwners:
 
     def _key(self, credential: str) -> bytes:
         return b"az:{%b}:s:l" % self._keyed.hex(("credential", credential), TAG_BYTES).encode()
-
-
-def _answered(replies: list[Any]) -> list[Any]:
-    failure = next((reply for reply in replies if isinstance(reply, StateUnavailableError)), None)
-    if failure is not None:
-        raise StateUnavailableError(failure.code, failure.sent)
-    return replies
 
 
 def owners_in(store: Any, keyed: KeyedHash) -> Owners:

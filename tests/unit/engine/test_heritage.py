@@ -22,12 +22,12 @@ class Counted(MemoryOwners):
         self.asked = []
         self.renewed = []
         self.down = False
+        self.lost = set()
 
     def find(self, credentials, now):
         self.asked.append(tuple(credentials))
-        if self.down:
-            raise StateUnavailableError("timeout")
-        return super().find(credentials, now)
+        found = zip(credentials, super().find(credentials, now), strict=True)
+        return [StateUnavailableError("timeout") if self.down or each in self.lost else owned for each, owned in found]
 
     def renew(self, credential, owned):
         self.renewed.append(credential)
@@ -143,6 +143,21 @@ def test_what_the_store_does_not_take_is_tried_again():
     world.owners.down = True
     world.learn(claim("alice"), claim("bob"))
     world.owners.down = False
+    world.it.flush(NOW + 1)
+    assert world.owner(now=NOW + 1) == "alice"
+
+
+def test_a_node_that_is_away_keeps_back_its_own_credentials_alone():
+    """Whose the others are is known and learned, in one round trip with them; the first claim of its own still stands."""
+    world = World()
+    world.learn(claim("alice", "a"))
+    world.it._known.clear()
+    world.owners.lost = {"c"}
+    assert world.it.owners_of(("a", "c"), NOW) == {"a": "alice"}
+    others = [claim("bob", f"b{number}") for number in range(100)]
+    world.learn(claim("alice"), *others, claim("bob"))
+    assert world.owner("b99") == "bob"
+    world.owners.lost = set()
     world.it.flush(NOW + 1)
     assert world.owner(now=NOW + 1) == "alice"
 
