@@ -83,10 +83,17 @@ class InboxReader:
     def poll(self) -> None:
         """Read and answer what is there; called as often as the feed is polled. Never raises for what the store does."""
         try:
-            for entry in self._read():
-                self._answer(entry)
+            entries = self._read()
         except StateUnavailableError as error:
             self.failed[error.code] += 1
+            return
+        for entry in entries:
+            try:
+                self._answer(entry)
+            except StateUnavailableError as error:
+                self.failed[error.code] += 1
+                if error.code != "conflict":  # which is about one entity: it stays, and the others have their turn
+                    return
 
     def _read(self) -> list[Any]:
         if self._monotonic() >= self._claim_at:

@@ -11,6 +11,8 @@ from authz_server.verdict import Verdict
 
 LOG: Final = logging.getLogger(__name__)
 
+CONFLICT: Final = "conflict"
+"""The code of a failure that is about one entity alone."""
 MAX_WRITES: Final = 1024
 """Containments that wait to be stored, beyond which the oldest is dropped; the local set enforces them all the same."""
 
@@ -67,9 +69,13 @@ class Containing:
         self._ports.guard.release(entity)
 
     def store(self) -> None:
-        """Store what waits to be stored; what fails is tried again the next time."""
+        """Store what waits to be stored; what fails is tried again the next time.
+
+        What the store does not take because of something newer about that entity keeps nobody else back.
+        """
         ports = self._ports
-        while (first := self._first()) is not None:
+        passed: set[Entity] = set()
+        while (first := self._first(passed)) is not None:
             containment = first[0]._replace(until=ports.clock() + first[1] - ports.monotonic())
             try:
                 if ports.sink is not None:
@@ -82,8 +88,11 @@ class Containing:
                         "a containment could not be stored yet (%s); it is enforced by this replica", error.code
                     )
                 self._failing = True
-                return
-            self._failing = False
+                if error.code != CONFLICT:
+                    return
+                passed.add(containment.entity)
+                continue
+            self._failing = bool(passed)
             with self._lock:
                 if self._writes.get(containment.entity) is first:
                     del self._writes[containment.entity]
@@ -98,6 +107,6 @@ class Containing:
                 del self._writes[next(iter(self._writes))]
             self._writes[containment.entity] = (containment, ends)
 
-    def _first(self) -> tuple[Containment, float] | None:
+    def _first(self, passed: set[Entity]) -> tuple[Containment, float] | None:
         with self._lock:
-            return next(iter(self._writes.values()), None)
+            return next((each for entity, each in self._writes.items() if entity not in passed), None)

@@ -142,3 +142,20 @@ def test_asked_before_a_release(fleet: tuple[Replica, Replica], lossy: Lossy, cl
     control.reader.poll()
     assert not control.holds(ALICE)
     assert control.reader.refused == {"stale": 1}
+
+
+def test_a_release_from_a_clock_that_is_ahead(
+    replica: Make, fleet: tuple[Replica, Replica], lossy: Lossy, clock: Clock
+) -> None:
+    """It cannot be outdone before its time, and keeps back nobody else's request that was read with it."""
+    control, data = fleet
+    ahead = Replica(lossy, Clock(NOW + 60))
+    ahead.publisher.publish(release(at=NOW + 60))
+    for entity in (ALICE, BOB):
+        data.inbox.post(Containment(entity, NOW + 600, "burst"))
+    control.reader.poll()
+    assert control.registry.find(BOB) is not None
+    assert (control.reader.granted, control.reader.failed) == (1, {"conflict": 1})
+    clock.advance(CLAIM_EVERY_S + 60)
+    control.reader.poll()
+    assert control.holds(ALICE)

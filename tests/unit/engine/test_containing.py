@@ -163,6 +163,23 @@ def test_an_outage_of_the_sink_is_told_once(caplog):
     assert len(caplog.records) == 2
 
 
+def test_one_that_the_store_knows_better_keeps_nobody_back():
+    """Something newer about it stands there, such as a release from a clock that is ahead; the others are stored."""
+
+    class Ahead(Sink):
+        def post(self, containment):
+            if containment.entity == ONE:
+                raise StateUnavailableError("conflict")
+            super().post(containment)
+
+    sink = Ahead()
+    it, _ = containing(sink=sink)
+    it.contain(order(ONE, TWO), NOW)
+    it.store()
+    assert [each.entity for each in sink.posted] == [TWO]
+    assert len(it) == 1
+
+
 def test_what_waits_is_bounded_and_of_one_entity_the_longest():
     """The local set enforces what is dropped here."""
     sink = Sink()
