@@ -6,7 +6,7 @@ from struct import Struct
 from typing import Any, NamedTuple
 
 from authz_server.errors import StateUnavailableError
-from authz_server.model import Entity
+from authz_server.model import OPEN_TASK, Entity
 from authz_server.signals import Hit, Measurement, Readings
 from authz_server.state.keys import Keys
 from authz_server.state.layout import (
@@ -175,6 +175,7 @@ def conclude(
         contained: the contained ones of all entities that were asked for, or why they are not known.
     """
     held: tuple[Entity, ...] = ()
+    stops = False
     if measurement.flags:
         if isinstance(contained, StateUnavailableError):
             # On a cluster another node may have counted the step: then it must not be told to the store once more.
@@ -182,10 +183,12 @@ def conclude(
             return StateUnavailableError(contained.code, sent=contained.sent or counted)
         if contained:
             held = tuple([entity for entity in measurement.flags if entity in contained])
+            stops = any(entity.type != OPEN_TASK for entity in held)
     if answer is None:
         return Readings((), False, held)
     if isinstance(answer, StateUnavailableError):
-        return Readings((0,) * len(measurement.hits), contained=held, degraded=True) if held else answer
+        # Nobody reads what a contained step has counted; of any other it must not be taken for nothing.
+        return Readings((0,) * len(measurement.hits), contained=held, degraded=True) if stops else answer
     return Readings(answer.values, answer.repeated, held)
 
 

@@ -11,7 +11,7 @@ import redis as redis_py
 
 from authz_server.errors import StateUnavailableError
 from authz_server.keyhash import KeyedHash
-from authz_server.model import Containment, Entity
+from authz_server.model import OPEN_TASK, Containment, Entity
 from authz_server.signals import Hit, Measurement, Readings, Signal, SignalKind
 from authz_server.state.breaker import FAILURES_TO_OPEN
 from authz_server.state.keys import Keys
@@ -293,6 +293,23 @@ class TestErrorReplies:
             assert count(store, flags=(BOB,)) == Readings((0,), contained=(BOB,), degraded=True)
             client.config_set("maxmemory", 0)
         assert count(store) == Readings((2,))
+        store.close()
+
+    def test_open_task_is_no_reading(self, own: Server, clock: Clock) -> None:
+        """That the task of a step is open says nothing about what could not be counted: it is no reading of nothing."""
+        store = make(own.url, clock)
+        task = Entity(OPEN_TASK, ("0" * 32,))
+        key = Keys(KEYED).flag(task)
+        store.command(key, b"SET", key, b"1")
+        assert count(store, flags=(task,)) == Readings((1,), contained=(task,))
+        with own.client() as client:
+            client.config_set("maxmemory", 1)
+            assert count(store, flags=(task,)) == "oom"
+            client.config_set("maxmemory", 0)
+        store.contain(Containment(BOB, time.time() + 60, "r"))
+        with own.client() as client:
+            client.config_set("maxmemory", 1)
+            assert count(store, flags=(task, BOB)) == Readings((0,), contained=(task, BOB), degraded=True)
         store.close()
 
     def test_replica_after_failover(self, own: Server, clock: Clock) -> None:
