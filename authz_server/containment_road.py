@@ -194,7 +194,8 @@ class ContainmentRoad:
             self.registry.prune(assembly.clock())
             return
         self.feed.poll()
-        if self._reader is not None:
+        # Before all records are read it is not known who was released since replicas asked.
+        if self._reader is not None and self.feed.ready:
             self._reader.poll()
         now = time.monotonic()
         if now < self._upkeep_at:

@@ -115,6 +115,26 @@ def test_nothing_is_known_before_the_first_reading(replica):
     assert (one.road.synced(), one.road.state) == (True, "ok")
 
 
+def test_what_is_asked_waits_until_all_records_are_read(replica, monkeypatch):
+    """A control role that has just started does not know yet who was released since."""
+    data, control = replica("data"), replica("control")
+    control.road.poll()
+    data.road.sink.post(Containment(EVE, assembly.clock() + 600, "burst"))
+    time.sleep(0.002)
+    control.desk.contain("local", SOC, EVE, 60, "x")
+    control.desk.release("local", SOC, EVE, "closed")
+    fresh = replica("control")
+    with monkeypatch.context() as patched:
+        patched.setattr("authz_server.containment.feed.ROUNDS", 0)
+        fresh.road.poll()
+    assert not fresh.road.synced()
+    for _ in range(2):
+        fresh.road.poll()
+    assert fresh.road.synced()
+    assert not fresh.holds()
+    assert fresh.road._reader.refused == {"stale": 1}
+
+
 def test_without_a_store_to_share_everything_is_known(replica):
     one = replica("all", "memory")
     assert (one.road.synced(), one.road.feed) == (True, None)
