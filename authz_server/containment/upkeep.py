@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from importlib.resources import files
-from typing import Final
+from typing import Final, TypeGuard
 
 from authz_server.containment.feed import Feed
 from authz_server.containment.held import MAX_VALUE, Commands, Held, check_meta
@@ -96,7 +96,7 @@ class Upkeep:
         for each, value in zip(held, values, strict=True):
             # The newest word about the entity may be newer than this round.
             record = self._registry.find(each.record.entity)
-            if record is not None and _is_wrong(record, value, now):
+            if record is not None and not _is_unknown(value) and _is_wrong(record, value, now):
                 wrong.append(flag_command(self._keys, record, now))
         if wrong:
             self._ask(wrong)
@@ -116,12 +116,17 @@ class Upkeep:
                 raise StateUnavailableError("protocol")
 
     def _ask(self, commands: Sequence[Command]) -> list[object]:
-        """Ask all or nothing: a slice is done again as a whole."""
+        """Ask, and do the slice again where nothing answers; what a node of a cluster keeps back waits for the next round."""
         replies = self._store.commands(list(commands)) if commands else []
-        for reply in replies:
-            if isinstance(reply, StateUnavailableError) and reply.code != "error_reply":
-                raise reply
+        failures = [reply for reply in replies if _is_unknown(reply)]
+        if failures and len(failures) == len(replies):
+            raise failures[0]
         return replies
+
+
+def _is_unknown(reply: object) -> TypeGuard[StateUnavailableError]:
+    """Whether it was not said what is there; a value of another type is no flag."""
+    return isinstance(reply, StateUnavailableError) and reply.code != "error_reply"
 
 
 def _is_wrong(record: Record, value: object, now: float) -> bool:

@@ -1,6 +1,7 @@
 """What is put right all the time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 
@@ -8,9 +9,11 @@ from authz_server.containment.feed import EVERY_S
 from authz_server.containment.held import check_meta, tag_of
 from authz_server.containment.registry import KEPT_S
 from authz_server.containment.upkeep import ROUND_S
+from authz_server.errors import StateUnavailableError
 from authz_server.keyhash import KeyedHash
 from authz_server.model import Entity
 from authz_server.state.names import HELD, META
+from authz_server.state.network import Command
 from tests.servers import Server
 from tests.unit.containment.fleet import ALICE, BOB, KEYED, NOW, STRANGER, Clock, Lossy, Replica, record, release
 
@@ -46,6 +49,35 @@ def test_flags(one: Replica, server: Server, clock: Clock) -> None:
     clock.advance(ROUND_S)
     one.upkeep.run()
     assert one.upkeep.mended == 3
+
+
+def test_a_node_that_is_away_keeps_back_its_own_flags_alone(
+    one: Replica, server: Server, lossy: Lossy, clock: Clock
+) -> None:
+    """The others are put right, and its own with the first round in which it answers."""
+    for entity in (ALICE, BOB):
+        one.publisher.publish(record(entity))
+    lost, flag = one.keys.flag(ALICE), one.keys.flag(BOB)
+    real = lossy.commands
+
+    def commands(commands: Sequence[Command]) -> list[Any]:
+        replies = real(commands)
+        return [
+            StateUnavailableError("connection") if command.key == lost else reply
+            for command, reply in zip(commands, replies, strict=True)
+        ]
+
+    lossy.commands = commands  # type: ignore[method-assign]
+    with server.client() as client:
+        client.delete(lost, flag)
+        clock.advance(ROUND_S)
+        one.upkeep.run()
+        assert client.exists(flag)
+        assert not client.exists(lost)
+        lossy.commands = real  # type: ignore[method-assign]
+        clock.advance(ROUND_S)
+        one.upkeep.run()
+        assert client.exists(lost)
 
 
 def test_many_flags_take_several_runs(one: Replica, server: Server, clock: Clock) -> None:
