@@ -76,7 +76,8 @@ class Admission:
                 granted.pop(entity, None)
 
     def _count(self, request: Request, now: float) -> str:
-        while self._times and self._times[0] <= now - self._window_s:
+        # When the first of them lies ahead of us, so do all: the clock was ahead, and would hold this up until it is there again.
+        while self._times and not now - self._window_s < self._times[0] <= now:
             self._times.popleft()
         if len(self._times) >= self._max_auto:
             return RATE

@@ -43,7 +43,8 @@ class ContainmentGuard:
 
     def seen(self, principal: str, now: float) -> None:
         """Record that a principal made a step at `now` (Unix seconds)."""
-        if now >= self._turn_at:
+        # Farther back no batch began: there the clock was set.
+        if not self._turn_at - ACTIVE_S <= now < self._turn_at:
             self._turn(now)
         active = self._active
         if principal not in active and len(active) < MAX_ACTIVE:
@@ -65,7 +66,8 @@ class ContainmentGuard:
             if entity in self._in_force:
                 self._in_force[entity] = max(containment.until, self._in_force[entity])
                 return ""
-            while self._times and self._times[0] <= now - self._window_s:
+            # When the first of them lies ahead of us, so do all: the clock was ahead, and would hold this up until it is there again.
+            while self._times and not now - self._window_s < self._times[0] <= now:
                 self._times.popleft()
             if len(self._times) >= self._max_auto:
                 return RATE
@@ -93,8 +95,8 @@ class ContainmentGuard:
     def _turn(self, now: float) -> None:
         """Start a new half."""
         with self._lock:
-            if now < self._turn_at:
+            if self._turn_at - ACTIVE_S <= now < self._turn_at:
                 return
-            self._before = self._active if now < self._turn_at + ACTIVE_S / 2 else set()
+            self._before = self._active if abs(now - self._turn_at) < ACTIVE_S / 2 else set()
             self._active = set()
             self._turn_at = now + ACTIVE_S / 2

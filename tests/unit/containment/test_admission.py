@@ -33,6 +33,14 @@ def test_rate_is_of_all(admission: Admission) -> None:
     assert admission.admit(ask(task(9), lasts=900), None, NOW + 600) == ""
 
 
+def test_clock_that_was_ahead(admission: Admission) -> None:
+    """What was granted under it holds nothing up once it is set right."""
+    for n in range(3):
+        assert admission.admit(ask(task(n), lasts=90_000), None, NOW + 86_400) == ""
+    assert admission.admit(ask(task(3), lasts=90_000), None, NOW + 86_400) == "guard_rate"
+    assert admission.admit(ask(task(3)), None, NOW) == ""
+
+
 def test_never(admission: Admission) -> None:
     """Who is never contained is not, and that counts for nothing."""
     assert admission.admit(ask(BOB), None, NOW) == "guard_never"

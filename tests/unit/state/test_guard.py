@@ -31,6 +31,18 @@ def test_rate() -> None:
     assert contain(guard, "c", 600.0) == ""
 
 
+def test_clock_that_was_ahead() -> None:
+    """What was contained under it holds nothing up once it is set right; nor do those who were active under it stay so."""
+    guard = make(max_auto=2, max_share=0.5)
+    day = 86_400.0
+    for name in "abcdef":
+        guard.seen(name, day)
+    assert [contain(guard, name, day, day + 60) for name in "abc"] == ["", "", "guard_rate"]
+    guard.seen("g", 0.0)
+    assert guard.active(0.0) == 1
+    assert contain(guard, "c", 0.0, 60) == ""
+
+
 def test_refused_ones_do_not_count() -> None:
     """A refusal uses up nothing."""
     guard = make(max_auto=2)
