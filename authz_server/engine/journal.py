@@ -78,6 +78,8 @@ class Journal:
         """
         number = next(self._numbers)
         hits, fingerprint, _, lasting = measurement
+        if not hits:  # what counts nothing pushes nothing out
+            return number
         kept = tuple(
             [
                 (signal[1], kind, parts, rest, member, stage, amount, group)

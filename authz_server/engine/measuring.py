@@ -159,7 +159,7 @@ class Measuring:
                 readings.append(result)
                 if alone is not None and not (result.repeated or result.degraded):
                     alone.note(owner, now, measurement, large=large)
-                    if alone.under_way:
+                    if alone.under_way and measurement.hits:  # one that counts nothing says nothing about counting
                         self._answered(alone, owner)
                 continue
             lone = alone.measure(owner, now, measurement) if alone is not None else unread(measurement)

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from authz_server.engine import measuring as module
+from authz_server.engine.alone import LOCAL_S
 from authz_server.engine.measuring import MAX_CARRIED, MAX_LARGE_OWED, MAX_OWED, Asked, Measuring, owner_of
 from authz_server.errors import StateUnavailableError
 from authz_server.model import Entity
@@ -79,6 +80,30 @@ def test_what_the_store_answers_is_what_is_read():
     world = World()
     assert world.step() == ([Readings((1,))], {})
     assert not world.measuring.outage
+
+
+def test_a_step_that_counts_nothing_is_no_sign_of_a_store_that_counts():
+    """A full store still says who is contained: nobody begins the time of local counts anew with such steps, nor ends it."""
+    world = World()
+    plain = Asked("a", Measurement((), b"", (AGENT,)))
+    world.fail(sent=False)
+    assert world.owed().local
+    world.clock.now += LOCAL_S
+    world.store.error = None
+    world.measuring.measure([plain], world.clock.now)
+    world.fail(sent=False)
+    assert world.measuring.outage
+    assert not world.owed().local
+
+
+def test_steps_that_count_nothing_push_no_note_out():
+    """However many of them a caller makes, its counters are not fresh when the store goes away."""
+    world = World()
+    world.step()
+    plain = Asked("a", Measurement((), b"", (AGENT,)))
+    world.measuring.measure([plain] * 1000, world.clock.now)
+    world.fail(sent=False)
+    assert world.owed().readings.values == (2,)
 
 
 def test_what_was_certainly_not_sent_is_told_later_and_once():
