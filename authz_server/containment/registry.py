@@ -124,9 +124,8 @@ class Registry:
         for held in self.all():
             if not held.record.contains(now):
                 continue
-            with (
-                self._lock
-            ):  # for each anew: somebody may have released it since the list was made, and nobody would again
+            with self._lock:
+                # For each anew: somebody may have released it since the list was made, and nobody would again.
                 if self._held.get(held.record.entity) is held:
                     self._contained.add(held.record.containment)
 
