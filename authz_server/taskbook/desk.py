@@ -22,7 +22,7 @@ from authz_server.taskbook.opening import (
 )
 from authz_server.taskbook.openings import Openings
 from authz_server.taskbook.ports import DeskPorts, Grant, Issued
-from authz_server.taskbook.record import Member, TaskRecord
+from authz_server.taskbook.record import Member, TaskRecord, fits
 
 
 class TaskDesk:
@@ -70,6 +70,7 @@ class TaskDesk:
             idle_s=entry.idle_s,
             touched=now,
         )
+        _check_fits(task)
         issued = self._issue(task, task.members[0], now)  # first: what cannot be said in a token is not opened
         ports.book.add(task, now)
         self._tell("task_opened", caller, task)
@@ -110,6 +111,7 @@ class TaskDesk:
             raise TaskError("task_depth", "invalid_target", "the template permits no further delegation")
         further = Member(agent, member.depth + 1, caller)
         wider = task._replace(members=(*task.members, further), touched=now)
+        _check_fits(wider)
         issued = self._issue(wider, further, now)
         if not self._ports.book.replace(wider, now):
             raise _over()
@@ -211,6 +213,11 @@ class TaskDesk:
         told = {"event": event, "at": self._ports.clock(), "author": author, "task": task.id, "template": task.template}
         more = {"agents": [each.agent for each in task.members], "purpose": task.purpose, "reason": task.ended_reason}
         self._ports.log(told | {name: value for name, value in more.items() if value})
+
+
+def _check_fits(task: TaskRecord) -> None:
+    if not fits(task):
+        raise TaskError("task_too_much", "invalid_request", "the task says too much, or was handed on too often")
 
 
 def _over() -> TaskError:

@@ -13,6 +13,8 @@ MAX_PATTERNS: Final = 64
 """Narrower patterns of actions; they travel in every token of the task."""
 MAX_AGENTS: Final = 9
 """The first agent and the longest chain of delegations behind it (`task_entries.MAX_DEPTH`)."""
+END_ROOM: Final = 4_096
+"""Bytes that a record grows by at most when its task ends: a name, a reason, and longer numbers."""
 MAX_CONTEXT: Final = 16
 """Members of the context."""
 MAX_TEXT: Final = 512
@@ -87,6 +89,11 @@ class TaskRecord(NamedTuple):
     def member(self, agent: str) -> Member | None:
         """The agent among its members, or None."""
         return next((each for each in self.members if each.agent == agent), None)
+
+
+def fits(task: TaskRecord) -> bool:
+    """Whether a record can be read again, also when its task has ended: one that cannot is nobody's to end."""
+    return len(task.members) <= MAX_AGENTS and len(encode_task(task)) <= MAX_RECORD - END_ROOM
 
 
 def encode_task(task: TaskRecord) -> bytes:

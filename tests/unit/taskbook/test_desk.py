@@ -6,6 +6,7 @@ from authz_server.model import Entity
 from authz_server.task.claims import MAX_GENERATION
 from authz_server.taskbook.opening import OpenTask, TaskError
 from authz_server.taskbook.openings import MAX_OPENINGS
+from authz_server.taskbook.record import decode_task, encode_task
 from tests.steps import policy
 from tests.unit.taskbook.world import AGENT, ANALYST, ASKED, HELPER, NOW, ORCHESTRATOR, POLICY, STRANGER, World
 
@@ -164,6 +165,23 @@ def test_a_task_is_handed_on_within_the_template(it):
     assert refused(it.desk.delegate, AGENT, issued.token, STRANGER) == ("task_agent", "invalid_target")
     assert it.desk.delegate(AGENT, issued.token, deeper).agent == deeper
     assert it.desk.replace(HELPER, handed.token)
+
+
+def test_a_task_is_handed_on_as_often_as_its_record_can_say(it):
+    """Beyond that nobody could read the record, and so nobody end the task."""
+    issued = it.desk.open(ORCHESTRATOR, ASKED)
+    for number in range(8):
+        it.desk.delegate(AGENT, issued.token, f"{HELPER}{number}")
+    assert refused(it.desk.delegate, AGENT, issued.token, HELPER) == ("task_too_much", "invalid_request")
+    found = it.desk.find(ORCHESTRATOR, issued.task.id)
+    assert decode_task(encode_task(found)) == found
+
+
+def test_a_task_that_says_more_than_its_record_holds_is_not_opened(it):
+    """Escapes make texts of other scripts longer there than in the token."""
+    said = ASKED._replace(purpose="\U0001f4c8" * 512, context=tuple((f"k{n}", "\U0001f4c8" * 60) for n in range(16)))
+    assert refused(it.desk.open, ORCHESTRATOR, said) == ("task_too_much", "invalid_request")
+    assert it.desk.tasks("local", may_see_all=True) == []
 
 
 def test_a_delegate_falls_with_those_before_it(it):

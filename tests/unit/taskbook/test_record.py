@@ -5,7 +5,16 @@ import json
 import pytest
 
 from authz_server.errors import DecodeError
-from authz_server.taskbook.record import MAX_RECORD, Member, TaskRecord, decode_task, encode_task
+from authz_server.taskbook.record import (
+    END_ROOM,
+    MAX_NAME,
+    MAX_RECORD,
+    Member,
+    TaskRecord,
+    decode_task,
+    encode_task,
+    fits,
+)
 
 TASK = TaskRecord(
     id="0123456789abcdef" * 2,
@@ -33,6 +42,17 @@ def test_a_record_is_read_as_it_was_written():
     ended = TASK._replace(ended=1_790_000_400.0, ended_by="authz-server", ended_reason="idle")
     for task in (TASK, ended, TASK._replace(actions=(), context=(), steps=0, purpose="")):
         assert decode_task(encode_task(task)) == task
+
+
+def test_what_fits_is_still_read_when_it_has_ended():
+    room = MAX_RECORD - END_ROOM - len(encode_task(TASK))
+    task = TASK._replace(purpose=TASK.purpose + "x" * room)
+    assert fits(task)
+    named = {"ended_by": "s" * MAX_NAME, "ended_reason": "\U0001f4c8" * 128}
+    ended = task._replace(generation=1024, touched=1_790_000_399.123456, ended=1_790_000_400.123456, **named)
+    assert len(encode_task(ended)) <= MAX_RECORD
+    assert not fits(task._replace(purpose=task.purpose + "x"))
+    assert not fits(TASK._replace(members=TASK.members * 5))
 
 
 def test_a_record_knows_its_members():
