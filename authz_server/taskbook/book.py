@@ -17,8 +17,8 @@ class TaskBook(Protocol):
     def add(self, task: TaskRecord, now: float) -> None:
         """Keep a new task."""
 
-    def replace(self, task: TaskRecord, now: float) -> bool:
-        """Keep the new state of an open task; False when it is over meanwhile."""
+    def replace(self, before: TaskRecord, task: TaskRecord, now: float) -> bool:
+        """Keep the new state of an open task; False when it is over, or no longer as `before`: look again."""
 
     def end(self, task: TaskRecord) -> None:
         """Keep that a task is over; harmless when it was."""

@@ -5,7 +5,9 @@ renews the token, a delegation adds one agent further down the chain. Whoever is
 """
 
 from collections.abc import Sequence
+from typing import Final
 
+from authz_server.errors import StateUnavailableError
 from authz_server.model import Entity, Invalid
 from authz_server.policy.tasks import Template
 from authz_server.task.claims import MAX_GENERATION
@@ -23,6 +25,9 @@ from authz_server.taskbook.opening import (
 from authz_server.taskbook.openings import Openings
 from authz_server.taskbook.ports import DeskPorts, Grant, Issued
 from authz_server.taskbook.record import Member, TaskRecord, fits
+
+TRIES: Final = 5
+"""How often an act looks again at a task that somebody else has changed at the same moment."""
 
 
 class TaskDesk:
@@ -83,15 +88,17 @@ class TaskDesk:
             caller: the agent that the token is for.
             token: not yet expired.
         """
-        task, member, template, now = self._held(caller, token)
-        check_hours(template, now)
-        if task.generation >= MAX_GENERATION:
-            raise TaskError("task_worn_out", "invalid_grant", "the token was replaced too often; open the task anew")
-        renewed = task._replace(generation=task.generation + 1, touched=now)
-        issued = self._issue(renewed, member, now)
-        if not self._ports.book.replace(renewed, now):
-            raise _over()
-        return issued
+        for _ in range(TRIES):
+            task, member, template, now = self._held(caller, token)
+            check_hours(template, now)
+            if task.generation >= MAX_GENERATION:
+                text = "the token was replaced too often; open the task anew"
+                raise TaskError("task_worn_out", "invalid_grant", text)
+            renewed = task._replace(generation=task.generation + 1, touched=now)
+            issued = self._issue(renewed, member, now)
+            if self._ports.book.replace(task, renewed, now):
+                return issued
+        raise StateUnavailableError("conflict")
 
     def delegate(self, caller: str, token: str, agent: str) -> Issued:
         """Hand a task on to one further agent, which works within the same bounds and budget.
@@ -101,22 +108,23 @@ class TaskDesk:
             token: not yet expired.
             agent: the SPIFFE ID that is to work; it is not in the chain yet.
         """
-        task, member, template, now = self._held(caller, token)
-        check_request(OpenTask(task.template, agent))
-        check_agent(template, agent)
-        self._check_free(agent)
-        if task.member(agent) is not None:
-            raise TaskError("task_loop", "invalid_target", "the agent is in the chain of this task already")
-        if member.depth >= template.entry.max_depth:
-            raise TaskError("task_depth", "invalid_target", "the template permits no further delegation")
-        further = Member(agent, member.depth + 1, caller)
-        wider = task._replace(members=(*task.members, further), touched=now)
-        _check_fits(wider)
-        issued = self._issue(wider, further, now)
-        if not self._ports.book.replace(wider, now):
-            raise _over()
-        self._tell("task_delegated", caller, wider)
-        return issued
+        for _ in range(TRIES):
+            task, member, template, now = self._held(caller, token)
+            check_request(OpenTask(task.template, agent))
+            check_agent(template, agent)
+            self._check_free(agent)
+            if task.member(agent) is not None:
+                raise TaskError("task_loop", "invalid_target", "the agent is in the chain of this task already")
+            if member.depth >= template.entry.max_depth:
+                raise TaskError("task_depth", "invalid_target", "the template permits no further delegation")
+            further = Member(agent, member.depth + 1, caller)
+            wider = task._replace(members=(*task.members, further), touched=now)
+            _check_fits(wider)
+            issued = self._issue(wider, further, now)
+            if self._ports.book.replace(task, wider, now):
+                self._tell("task_delegated", caller, wider)
+                return issued
+        raise StateUnavailableError("conflict")
 
     def end(self, caller: str, task_id: str, reason: str, *, may_end_all: bool = False) -> TaskRecord:
         """End a task, everywhere and for good; harmless when it is over.

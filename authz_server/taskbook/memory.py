@@ -31,10 +31,11 @@ class MemoryTaskBook:
                 raise StateUnavailableError("oom")
             self._tasks[task.id] = task
 
-    def replace(self, task: TaskRecord, now: float) -> bool:
+    def replace(self, before: TaskRecord, task: TaskRecord, now: float) -> bool:
         """See `TaskBook`."""
         with self._lock:
-            if not is_alive(self._tasks.get(task.id), now):
+            known = self._tasks.get(task.id)
+            if known != before or not is_alive(known, now):
                 return False
             self._tasks[task.id] = task
             return True

@@ -22,6 +22,12 @@ PAGE: Final = 512
 """Fields of the hash asked for at once when tasks are listed."""
 _SEEN_MS: Final = 86_400_000
 """The time of the last step is kept for a day, the longest that a task lives."""
+_EXCHANGE: Final = b"""
+if redis.call("HGET", KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
+redis.call("HSET", KEYS[1], ARGV[1], ARGV[3])
+return 1
+"""
+"""Two replicas that change one task at once must not undo what the other did: the later one looks again."""
 
 
 class Commands(Protocol):
@@ -56,11 +62,14 @@ class SharedTaskBook:
         life = max(1, int((task.deadline - now) * 1000))
         self._store.command(key, b"SET", key, b"1", b"PX", b"%d" % life)
 
-    def replace(self, task: TaskRecord, now: float) -> bool:
+    def replace(self, before: TaskRecord, task: TaskRecord, now: float) -> bool:
         """See `TaskBook`. Ended in between, the task has no key any more, and what is written here does not revive it."""
-        if not self.is_alive(task.id, now):
+        name = task.id.encode()
+        found = self._store.command(TASKS, b"HGET", TASKS, name)
+        if self._read(found) != before or not self.is_alive(task.id, now):
             return False
-        self._write(task)
+        if not self._store.command(TASKS, b"EVAL", _EXCHANGE, b"1", TASKS, name, found, self._seal(task)):
+            return False
         return self.is_alive(task.id, now)
 
     def end(self, task: TaskRecord) -> None:
@@ -125,10 +134,12 @@ class SharedTaskBook:
         return b"az:{%b}:%b" % (self._tag(Entity("task", (task_id,))).encode(), suffix)
 
     def _write(self, task: TaskRecord) -> None:
+        self._store.command(TASKS, b"HSET", TASKS, task.id.encode(), self._seal(task))
+
+    def _seal(self, task: TaskRecord) -> bytes:
         if self._signer is None:
             raise StateUnavailableError("noperm")
-        sealed = self._signer.seal(PURPOSE, encode_task(task))
-        self._store.command(TASKS, b"HSET", TASKS, task.id.encode(), sealed)
+        return self._signer.seal(PURPOSE, encode_task(task))
 
     def _read(self, value: Any) -> TaskRecord | None:
         """A sealed record; None for none, and for what somebody else wrote."""

@@ -156,7 +156,7 @@ def test_what_others_wrote_cannot_write_to_the_terminal(local, work):
     opened(local)
     task = work.book.find(id_of(work), work.now)
     nasty = "\x1b[2J\u202e[red]\nx"
-    work.book.replace(task._replace(purpose=nasty, context=((nasty, nasty),), originator=nasty), work.now)
+    work.book.replace(task, task._replace(purpose=nasty, context=((nasty, nasty),), originator=nasty), work.now)
     for arguments in (("list",), ("list", "--json"), ("show", task.id), ("show", task.id, "--json")):
         _, out, _ = local("task", *arguments)
         assert "\x1b" not in out

@@ -3,6 +3,7 @@
 import json
 import random
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -70,16 +71,41 @@ def test_what_was_added_is_found_and_alive(book):
 def test_an_open_task_is_replaced_and_an_ended_one_stays_ended(book):
     book.add(TASK, NOW)
     renewed = TASK._replace(generation=4)
-    assert book.replace(renewed, NOW)
+    assert book.replace(TASK, renewed, NOW)
     assert book.find(TASK.id, NOW).generation == 4
     ended = renewed._replace(ended=NOW + 1, ended_by="x", ended_reason="done")
     book.end(ended)
     book.end(ended)
     assert book.find(TASK.id, NOW) == ended
     assert not book.is_alive(TASK.id, NOW)
-    assert not book.replace(renewed, NOW)
+    assert not book.replace(renewed, renewed, NOW)
+    assert not book.replace(ended, renewed, NOW)
     assert not book.is_alive(TASK.id, NOW)
     assert not book.find(TASK.id, NOW).is_open
+
+
+def test_what_was_changed_meanwhile_is_not_replaced(book):
+    """Two replicas renew and hand on at once."""
+    book.add(TASK, NOW)
+    handed = TASK._replace(members=TASK.members[:1])
+    assert book.replace(TASK, handed, NOW)
+    assert not book.replace(TASK, TASK._replace(generation=4), NOW)
+    assert book.find(TASK.id, NOW) == handed
+
+
+def test_of_changes_at_one_moment_none_is_lost(server):
+    books, ids = [shared(server) for _ in range(4)], "d" * 32
+    books[0].add(TASK._replace(id=ids, generation=0), NOW)
+
+    def renew(book):
+        for _ in range(10):
+            found = book.find(ids, NOW)
+            while not book.replace(found, found._replace(generation=found.generation + 1), NOW):
+                found = book.find(ids, NOW)
+
+    with ThreadPoolExecutor(len(books)) as pool:
+        list(pool.map(renew, books))
+    assert books[0].find(ids, NOW).generation == 40
 
 
 def test_when_a_step_was_made_is_remembered(book):
@@ -112,7 +138,7 @@ def test_a_task_ends_with_its_deadline_in_memory():
     book = MemoryTaskBook()
     book.add(TASK, NOW)
     assert not book.is_alive(TASK.id, TASK.deadline)
-    assert not book.replace(TASK, TASK.deadline)
+    assert not book.replace(TASK, TASK, TASK.deadline)
 
 
 def test_a_task_lives_in_the_store_no_longer_than_it_may(server):
@@ -130,7 +156,7 @@ def test_a_store_that_lost_a_task_has_ended_it(server):
     with server.client() as client:
         client.delete(*client.keys("az:*:t"))
     assert not book.is_alive(TASK.id, NOW)
-    assert not book.replace(TASK, NOW)
+    assert not book.replace(TASK, TASK, NOW)
     found = book.find(TASK.id, NOW)
     assert (found.is_open, found.ended_reason) == (False, "lost")
 

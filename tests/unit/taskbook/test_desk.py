@@ -2,8 +2,11 @@
 
 import pytest
 
+from authz_server.errors import StateUnavailableError
 from authz_server.model import Entity
 from authz_server.task.claims import MAX_GENERATION
+from authz_server.taskbook.desk import TRIES
+from authz_server.taskbook.memory import MemoryTaskBook
 from authz_server.taskbook.opening import OpenTask, TaskError
 from authz_server.taskbook.openings import MAX_OPENINGS
 from authz_server.taskbook.record import decode_task, encode_task
@@ -149,7 +152,7 @@ def test_nothing_is_renewed_for_the_contained(it, entity):
 def test_replacements_have_an_end(it):
     issued = it.desk.open(ORCHESTRATOR, ASKED)
     worn = issued.task._replace(generation=MAX_GENERATION)
-    assert it.book.replace(worn, it.now)
+    assert it.book.replace(issued.task, worn, it.now)
     assert refused(it.desk.replace, AGENT, issued.token) == ("task_worn_out", "invalid_grant")
 
 
@@ -182,6 +185,47 @@ def test_a_task_that_says_more_than_its_record_holds_is_not_opened(it):
     said = ASKED._replace(purpose="\U0001f4c8" * 512, context=tuple((f"k{n}", "\U0001f4c8" * 60) for n in range(16)))
     assert refused(it.desk.open, ORCHESTRATOR, said) == ("task_too_much", "invalid_request")
     assert it.desk.tasks("local", may_see_all=True) == []
+
+
+class Racing(MemoryTaskBook):
+    """A book that somebody else changes just before, as often as `meanwhile` has something to do."""
+
+    def __init__(self):
+        super().__init__()
+        self.meanwhile = []
+
+    def replace(self, before, task, now):
+        if self.meanwhile:
+            self.meanwhile.pop()()
+        return super().replace(before, task, now)
+
+
+def test_acts_at_the_same_moment_do_not_undo_each_other():
+    it = World(Racing())
+    issued = it.desk.open(ORCHESTRATOR, ASKED)
+    handed = []
+    it.book.meanwhile = [lambda: handed.append(it.desk.delegate(AGENT, issued.token, HELPER))]
+    it.desk.replace(AGENT, issued.token)
+    it.book.meanwhile = [lambda: it.desk.replace(AGENT, issued.token)]
+    it.desk.delegate(AGENT, issued.token, HELPER + "2")
+    assert it.desk.replace(HELPER, handed[0].token).task.generation == 3
+    assert [each.agent for each in it.desk.find(AGENT, issued.task.id).members] == [AGENT, HELPER, HELPER + "2"]
+
+
+def test_who_never_gets_a_turn_is_told_to_ask_again():
+    it = World(Racing())
+    issued = it.desk.open(ORCHESTRATOR, ASKED)
+    for act in (lambda: it.desk.replace(AGENT, issued.token), lambda: it.desk.delegate(AGENT, issued.token, HELPER)):
+        it.book.meanwhile = [lambda: touch(it, issued)] * TRIES
+        with pytest.raises(StateUnavailableError):
+            act()
+    it.book.meanwhile = [lambda: it.desk.end(AGENT, issued.task.id, "done")]
+    assert refused(it.desk.replace, AGENT, issued.token) == ("task_ended", "invalid_grant")
+
+
+def touch(it, issued):
+    found = it.book.find(issued.task.id, it.now)
+    MemoryTaskBook.replace(it.book, found, found._replace(touched=found.touched + 1), it.now)
 
 
 def test_a_delegate_falls_with_those_before_it(it):
