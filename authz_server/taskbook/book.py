@@ -10,6 +10,9 @@ MAX_TASKS: Final = 100_000
 KEEP_ENDED_S: Final = 3600.0
 """How long an ended task is still shown."""
 
+LOST: Final = "lost"
+"""Why a task is over whose record says that it is open: the store lost its key, or an end was not carried out to the end."""
+
 
 class TaskBook(Protocol):
     """Keeps tasks. Threads share it. Every method raises StateUnavailableError when the store does not answer."""

@@ -11,6 +11,7 @@ from authz_server.errors import StateUnavailableError
 from authz_server.model import Entity, Invalid
 from authz_server.policy.tasks import Template
 from authz_server.task.claims import MAX_GENERATION
+from authz_server.taskbook.book import LOST
 from authz_server.taskbook.opening import (
     GROUP,
     OpenTask,
@@ -140,7 +141,8 @@ class TaskDesk:
         task = ports.book.find(task_id, now)
         if task is None or not (may_end_all or self._concerns(caller, task)):
             raise TaskError("task_unknown", "invalid_grant", "there is no such task")
-        return self.close(task, caller, reason) if task.is_open else task
+        # Of a lost one nobody may have told the replicas, which then go on by its token.
+        return self.close(task, caller, reason) if task.is_open or task.ended_reason == LOST else task
 
     def close(self, task: TaskRecord, author: str, reason: str) -> TaskRecord:
         """End an open task, by whatever reason: first what every replica asks for, then the record, then the news."""

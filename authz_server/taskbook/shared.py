@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 from authz_server.containment.seal import Opener, SealError, Signer
 from authz_server.errors import DecodeError, StateUnavailableError
 from authz_server.model import Entity
-from authz_server.taskbook.book import MAX_TASKS, is_over_long
+from authz_server.taskbook.book import LOST, MAX_TASKS, is_over_long
 from authz_server.taskbook.record import TaskRecord, decode_task, encode_task
 
 TASKS: Final = b"az:{c}:tasks"
@@ -86,7 +86,7 @@ class SharedTaskBook:
             return None  # a record under the name of another
         if task is not None and task.is_open and not self.is_alive(task_id, now):
             return task._replace(
-                ended=min(now, task.deadline), ended_reason="lost" if now < task.deadline else "deadline"
+                ended=min(now, task.deadline), ended_reason=LOST if now < task.deadline else "deadline"
             )
         return task
 

@@ -12,7 +12,7 @@ from authz_server.errors import StateUnavailableError
 from authz_server.keyhash import KeyedHash
 from authz_server.state.redis import RedisStore
 from authz_server.taskbook import memory
-from authz_server.taskbook.book import KEEP_ENDED_S
+from authz_server.taskbook.book import KEEP_ENDED_S, LOST
 from authz_server.taskbook.memory import MemoryTaskBook
 from authz_server.taskbook.shared import TASKS, SharedTaskBook
 from tests.servers import valkey
@@ -158,7 +158,7 @@ def test_a_store_that_lost_a_task_has_ended_it(server):
     assert not book.is_alive(TASK.id, NOW)
     assert not book.replace(TASK, TASK, NOW)
     found = book.find(TASK.id, NOW)
-    assert (found.is_open, found.ended_reason) == (False, "lost")
+    assert (found.is_open, found.ended_reason) == (False, LOST)
 
 
 def test_nothing_of_a_task_is_readable_in_the_store(server):

@@ -5,6 +5,7 @@ import pytest
 from authz_server.errors import StateUnavailableError
 from authz_server.model import Entity
 from authz_server.task.claims import MAX_GENERATION
+from authz_server.taskbook.book import LOST
 from authz_server.taskbook.desk import TRIES
 from authz_server.taskbook.memory import MemoryTaskBook
 from authz_server.taskbook.opening import OpenTask, TaskError
@@ -246,6 +247,38 @@ def test_from_the_end_on_nothing_of_a_task_is_renewed(it, who):
     assert it.desk.introspect(AGENT, issued.token) is None
     assert it.desk.end(who, issued.task.id, "again") == ended
     assert it.told == [ended]
+
+
+def test_an_end_that_was_half_done_is_done_by_asking_again():
+    """The key in the store is gone, and no replica was told: steps that read nothing would still be made."""
+    it = World(Lossy())
+    issued = it.desk.open(ORCHESTRATOR, ASKED)
+    with pytest.raises(StateUnavailableError):
+        it.desk.end(AGENT, issued.task.id, "done")
+    assert it.told == []
+    ended = it.desk.end(AGENT, issued.task.id, "done")
+    assert [task.id for task in it.told] == [issued.task.id]
+    assert (ended.ended_by, ended.ended_reason) == (AGENT, "done")
+    assert it.desk.end(AGENT, issued.task.id, "done again") == ended
+
+
+class Lossy(MemoryTaskBook):
+    """A book whose store goes away in the middle of the first end, as `SharedTaskBook` then finds the task."""
+
+    def __init__(self):
+        super().__init__()
+        self.lost = None
+
+    def end(self, task):
+        if self.lost is None:
+            self.lost = task.id
+            raise StateUnavailableError("timeout")
+        self.lost = ""
+        super().end(task)
+
+    def find(self, task_id, now):
+        found = super().find(task_id, now)
+        return found._replace(ended=now, ended_reason=LOST) if task_id == self.lost else found
 
 
 def test_nobody_else_ends_or_sees_a_task(it):
