@@ -152,6 +152,10 @@ class TaskDesk:
         self._tell("task_ended", author, ended)
         return ended
 
+    def tell_again(self, task: TaskRecord) -> None:
+        """Tell the replicas of a task that has ended; nothing is told twice that still holds."""
+        self._ports.tell_end(task)
+
     def find(self, caller: str, task_id: str, *, may_see_all: bool = False) -> TaskRecord:
         """A task that concerns the caller."""
         task = self._ports.book.find(task_id, self._ports.clock())

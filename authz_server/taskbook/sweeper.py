@@ -44,7 +44,7 @@ class Sweeper:
         self._clock = clock
 
     def sweep(self) -> int:
-        """End what is over.
+        """End what is over, and see that every replica knows of what has ended before its time.
 
         Returns:
             How many tasks were ended.
@@ -53,7 +53,12 @@ class Sweeper:
             StateUnavailableError: the book does not answer; the next sweep goes on.
         """
         now = self._clock()
-        found = [task for task in self._book.tasks(now) if task.is_open]
+        known = self._book.tasks(now)
+        for task in known:
+            # It was contained when it ended, and released since; or whoever ended it was stopped before telling.
+            if not task.is_open and now < task.deadline:
+                self._desk.tell_again(task)
+        found = [task for task in known if task.is_open]
         idle = self._idle([task for task in found if task.idle_s and now < task.deadline], now)
         ended = 0
         for task in found:

@@ -131,6 +131,23 @@ def test_a_task_that_is_contained_ends(make):
     assert one.tasks.desk.find(AGENT, issued.task.id).ended_reason == "contained"
 
 
+def test_a_task_that_ended_while_it_was_contained_stays_over_after_the_release(make):
+    """Its token has minutes to live, and steps that read no signal go by what every replica was told."""
+    one, data = make(), make("data")
+    for each in (one, data):
+        each.poll()
+    issued = one.tasks.desk.open(ORCHESTRATOR, ASKED)
+    entity = Entity("task", (issued.task.id,))
+    desk = one.road.build_desk(load_config("c.yaml", b"", {}), one.contained, one.log.append)
+    desk.contain("local", frozenset({"contain"}), entity, 7200, "x")
+    one.poll()
+    assert one.tasks.desk.find(AGENT, issued.task.id).ended_reason == "contained"
+    desk.release("local", frozenset({"release"}), entity, "a false alarm")
+    for each in (one, data):
+        each.poll()
+        assert each.contained.find((entity,), assembly.clock()).rule == "task_ended"
+
+
 def test_in_one_process_everything_works_without_a_store(make):
     one = make("all", "memory")
     one.poll()
