@@ -58,7 +58,8 @@ class ProofMemory:
         """
         name = self._keyed.digest((proof.jkt, proof.jti))
         with self._lock:
-            if not 0 <= now - self._turned < self._life:
+            # A little back is another thread's batch, which began earlier: nothing is forgotten for it.
+            if abs(now - self._turned) >= self._life:
                 self._old, self._young, self._owned, self._turned = self._young, {}, {}, now
             known = self._young.get(name) or self._old.get(name)
             if known is not None:

@@ -50,6 +50,16 @@ def test_a_clock_that_is_set_back_forgets_nothing_at_once():
     assert not take(it, ONE, b"b", NOW - 10)
 
 
+def test_a_batch_that_began_before_another_one_forgets_nothing():
+    """Threads take the time when their batch begins, so it comes here in any order."""
+    it = ProofMemory(KEYED, 60)
+    take(it, ONE._replace(jti="first"), b"x", NOW)
+    take(it, ONE, b"a", NOW + 59.9)
+    take(it, ONE._replace(jti="second"), b"y", NOW + 60.001)
+    take(it, ONE._replace(jti="third"), b"z", NOW + 60)
+    assert not take(it, ONE, b"b", NOW + 60.01)
+
+
 def test_a_caller_has_so_many_and_no_more(monkeypatch):
     """Others are not concerned, and none of its own is forgotten for it; repeats are no new ones."""
     monkeypatch.setattr(memory, "MAX_OWN", 8)
