@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from authz_server.circumstances import NOTHING_MORE, Circumstances
 from authz_server.engine.measuring import Asked
 from authz_server.engine.ports import Ports, Trust
 from authz_server.engine.several import Gathered, Whole
 from authz_server.envoy.encode import DENIED_503
 from authz_server.model import Call, Entity, Invalid, Principal, Request, Task
-from authz_server.pdp import Circumstances, Decided, Pending
+from authz_server.pdp import Decided, Pending
 from authz_server.proving.proved import Proved
 from authz_server.record import DecisionEvent
 from authz_server.verdict import Decision, Reason, Verdict
@@ -48,7 +49,7 @@ class Waiting(NamedTuple):
     position: int
     request: Request
     pending: Pending | Decided
-    """Decided: a step that reads nothing and is allowed, if its proof has not been used."""
+    """Decided: a step that reads nothing and is allowed, or challenged, if its proof has not been used."""
     asked: Asked
     principal: Principal | None
     task: Task | None = None
@@ -56,6 +57,8 @@ class Waiting(NamedTuple):
     """Its use is the last of what is asked."""
     part: int = WHOLE
     """Which of the calls in one body it is."""
+    more: Circumstances = NOTHING_MORE
+    """Under which it was judged."""
 
 
 class Done(NamedTuple):

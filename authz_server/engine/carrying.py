@@ -9,7 +9,7 @@ from authz_server.verdict import Decision, Reason
 def carry(ports: Ports, decided: Decided, task: Task | None, now: float) -> Decided:
     """Make the credentials that an allowed step takes along; without them it is not allowed."""
     verdict, minter = decided.verdict, ports.minter
-    if not verdict.inject or minter is None or verdict.decision is not Decision.ALLOW:
+    if not verdict.inject or decided.carried or minter is None or verdict.decision is not Decision.ALLOW:
         return decided
     carried = {each.header: minter.mint(each, verdict.principal, task, now) for each in verdict.inject}
     if all(carried.values()):

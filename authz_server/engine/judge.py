@@ -111,13 +111,11 @@ class Judge:
         if ports.sparing is not None:
             begun = ports.sparing.begin(begun, principal, now, batch.started)
         if isinstance(begun, Decided):
-            if begun.verdict.decision is Decision.CHALLENGE:
-
-                def again(names: frozenset[str]) -> Decided | Pending:
-                    return pdp.begin(batch.snapshot, request, principal or ABSENT, now, more._replace(approved=names))
-
-                begun = lift(ports, batch, Maker(call, request, principal, task, part), begun, again)
-            if begun.verdict.decision is not Decision.ALLOW or not isinstance(shown, Proved):
+            challenged = begun.verdict.decision is Decision.CHALLENGE and ports.approver is not None
+            if challenged and not isinstance(shown, Proved):
+                begun = self._lifted(batch, making, begun)
+            # A proof comes first: one that does not hold spends no approval.
+            if not isinstance(shown, Proved) or not (challenged or begun.verdict.decision is Decision.ALLOW):
                 return Done(request, carry(ports, proofs.told(begun, shown), task, now))
         flags = flags or pdp.containment_entities(principal, request, task)
         if task is not None and ports.tasks_in_store:
@@ -126,7 +124,18 @@ class Judge:
         using = shown if isinstance(shown, Proved) else None
         hits = hits if using is None else (*hits, using.use)
         asked = self.ask(call, principal.id if principal else "", hits, flags, part)
-        return Waiting(position, request, begun, asked, principal, task, using, part)
+        return Waiting(position, request, begun, asked, principal, task, using, part, more)
+
+    def _lifted(self, batch: Batch, making: Making | Waiting, begun: Decided) -> Decided:
+        """Decide a challenged step that read nothing by what was approved of it."""
+        request, principal, task = making.request, making.principal, making.task
+
+        def again(names: frozenset[str]) -> Decided | Pending:
+            more = making.more._replace(approved=names)
+            return pdp.begin(batch.snapshot, request, principal or ABSENT, batch.now, more)
+
+        maker = Maker(batch.calls[making.position], request, principal, task, making.part)
+        return lift(self._ports, batch, maker, begun, again)
 
     def conclude(self, batch: Batch, each: Waiting, read: Readings, *, local: bool) -> Decided:
         """Decide a step by its readings.
@@ -156,6 +165,8 @@ class Judge:
             return withdraw(each, read, refused)
         pending = each.pending
         if isinstance(pending, Decided):
+            if pending.verdict.decision is Decision.CHALLENGE:
+                pending = self._lifted(batch, each, pending)
             return carry(self._ports, pending, each.task, batch.now)
         read = _own(each, read)
         decided = self._concluded(batch, pending, read, local=local)

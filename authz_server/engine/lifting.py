@@ -6,9 +6,11 @@ from typing import Final, NamedTuple
 from authz_server.approvals.binding import Challenged
 from authz_server.engine import proofs
 from authz_server.engine.batch import WHOLE, Batch
+from authz_server.engine.carrying import carry
 from authz_server.engine.ports import Ports
 from authz_server.model import Call, Principal, Request, Task
 from authz_server.pdp import Decided, Pending
+from authz_server.verdict import Decision
 
 ALONE: Final = "Send this call in a request of its own: an approval is for one call."
 
@@ -32,7 +34,8 @@ def lift(
 ) -> Decided:
     """Look whether somebody approved what is challenged; that is rare enough for a round trip of its own.
 
-    One call of several is not approved: it may be refused for another one when its approval is already spent.
+    What goes along with the step is made before its approval is spent. One call of several is not approved: it may be
+    refused for another one when its approval is already spent.
 
     Args:
         ports: of the engine.
@@ -50,9 +53,16 @@ def lift(
     if maker.part != WHOLE:
         return decided._replace(verdict=verdict._replace(remedy=verdict.remedy or ALONE))
 
+    made = decided
+
     def again(names: frozenset[str]) -> Decided:
+        nonlocal made
         found = redo(names)
-        return found if isinstance(found, Decided) else decided
+        if isinstance(found, Decided):
+            made = carry(ports, found, maker.task, batch.now)
+        return made
 
     lifted, name = approver.lift(challenged, proofs.mark_of(ports, maker.call), batch.now, again)
+    if lifted is None and made.verdict.decision is Decision.DENY:
+        return made  # approved, and refused for want of what goes along
     return lifted or decided._replace(verdict=verdict._replace(approval=name))
