@@ -20,6 +20,8 @@ MAX_ASKS: Final = 4096
 """Open at once: far more than people can look at; beyond it nothing further is asked for, which denies."""
 STREAM_ENTRIES: Final = 4096
 """Asks that wait to be collected."""
+_LAST_IDS: Final = 1 << 60
+"""Milliseconds of an entry behind which a stream takes no more before long: no clock has them."""
 
 
 class Shelf(Protocol):
@@ -128,11 +130,24 @@ class SharedShelf:
     def collect(self) -> Sequence[Ask]:
         """What replicas without a signing key have asked since; taken out, so each is given once or lost with us."""
         found = []
-        for identity, fields in self._store.command(ASKED, b"XRANGE", ASKED, b"-", b"+", b"COUNT", b"64"):
+        for identity, fields in self._asked():
             self._store.command(ASKED, b"XDEL", ASKED, identity)
+            if int(identity.partition(b"-")[0]) >= _LAST_IDS:
+                self._store.command(ASKED, b"DEL", ASKED)
             ask = self._read_ask(fields[1]) if len(fields) == 2 else None  # noqa: PLR2004 - one field and its value
             if ask is not None:
                 found.append(ask)
+        return found
+
+    def _asked(self) -> Sequence[Any]:
+        """The stream; something else in its place, where every replica may write, is removed: it would keep all from asking."""
+        try:
+            found: Sequence[Any] = self._store.command(ASKED, b"XRANGE", ASKED, b"-", b"+", b"COUNT", b"64")
+        except StateUnavailableError as error:
+            if error.code != "error_reply":
+                raise
+            self._store.command(ASKED, b"DEL", ASKED)
+            return ()
         return found
 
     def asks(self, now: float) -> Sequence[Ask]:

@@ -122,10 +122,18 @@ class SharedTaskBook:
         """See `TaskBook`."""
         found = []
         for task_id in task_ids:
-            key = self._key(task_id, b"s:seen")
-            value = self._store.command(key, b"GET", key)
+            value = self._seen(task_id)
             found.append(int(value) / 1000 if isinstance(value, bytes) and value.isdigit() else 0.0)
         return found
+
+    def _seen(self, task_id: str) -> Any:
+        key = self._key(task_id, b"s:seen")
+        try:
+            return self._store.command(key, b"GET", key)
+        except StateUnavailableError as error:
+            if error.code != "error_reply":
+                raise
+            return None  # no text: who may write there must not keep other tasks from being looked at
 
     def _alive(self, task_id: str) -> bytes:
         return self._key(task_id, b"t")

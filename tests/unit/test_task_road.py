@@ -7,6 +7,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from authz_server import assembly
+from authz_server.approvals.shelf import ASKED as ASKED_AT
 from authz_server.config import load_config
 from authz_server.containment_road import ContainmentRoad
 from authz_server.control.operators import build_operators
@@ -16,6 +17,7 @@ from authz_server.task_road import TaskRoad
 from authz_server.taskbook.opening import OpenTask
 from tests.servers import valkey
 from tests.steps import KEYED, policy, principal, request
+from tests.unit.approvals import world as asking
 from tests.unit.taskbook.world import AGENT, ASKED, HELPER, ORCHESTRATOR, POLICY
 
 
@@ -129,6 +131,34 @@ def test_a_task_that_is_contained_ends(make):
     desk.contain("local", frozenset({"contain"}), Entity("task", (issued.task.id,)), 60, "x")
     one.poll()
     assert one.tasks.desk.find(AGENT, issued.task.id).ended_reason == "contained"
+
+
+def test_what_stands_where_replicas_ask_keeps_no_task_from_ending_and_nobody_from_asking(make, server):
+    """Every replica beside an agent may write there."""
+    control, data = make("control"), make("data")
+    for each in (control, data):
+        each.poll()
+    issued = control.tasks.desk.open(ORCHESTRATOR, ASKED)
+    desk = control.road.build_desk(load_config("c.yaml", b"", {}), control.contained, control.log.append)
+    desk.contain("local", frozenset({"contain"}), Entity("task", (issued.task.id,)), 60, "x")
+    with server.client() as client:
+        client.set(ASKED_AT, b"x")
+    control.poll()
+    assert control.tasks.desk.find(AGENT, issued.task.id).ended_reason == "contained"
+    with server.client() as client:
+        client.xadd(ASKED_AT, {"a": "b"}, id=f"{2**64 - 1}-{2**64 - 1}")
+    control.poll()
+    assert data.tasks.approver._shelf.ask(waiting())
+    control.poll()
+    assert [ask.id for ask in control.tasks._shelf.asks(0)] == [waiting().id]
+
+
+def waiting():
+    """What a data replica asks."""
+    it = asking.World()
+    it.ask()
+    (ask,) = it.shelf.asks(asking.NOW)
+    return ask.model_copy(update={"asked": assembly.clock(), "until": assembly.clock() + 60})
 
 
 def test_a_task_that_ended_while_it_was_contained_stays_over_after_the_release(make):

@@ -161,6 +161,21 @@ def test_a_store_that_lost_a_task_has_ended_it(server):
     assert (found.is_open, found.ended_reason) == (False, LOST)
 
 
+def test_what_was_written_where_a_step_is_told_of_hides_no_other_task(server):
+    """Whoever may write there makes a task look idle, and keeps nobody from looking at the others."""
+    book = shared(server)
+    book.add(TASK, NOW)
+    book.saw([TASK.id, "e" * 32], NOW + 7)
+    with server.client() as client:
+        for key in client.keys("az:*:s:seen"):
+            if key == book._key(TASK.id, b"s:seen"):
+                client.delete(key)
+                client.xadd(key, {"a": "b"})
+    assert list(book.seen([TASK.id, "e" * 32])) == [0.0, NOW + 7]
+    book.saw([TASK.id], NOW + 9)
+    assert list(book.seen([TASK.id])) == [NOW + 9]
+
+
 def test_nothing_of_a_task_is_readable_in_the_store(server):
     book = shared(server)
     book.add(TASK, NOW)
