@@ -56,7 +56,13 @@ class SharedTaskBook:
         self._tag = tag
 
     def add(self, task: TaskRecord, now: float) -> None:
-        """See `TaskBook`. The record comes first: a task that lives is one that can be ended."""
+        """See `TaskBook`. The record comes first: a task that lives is one that can be ended.
+
+        Raises:
+            StateUnavailableError: `oom`, too many tasks are open; or the store does not answer.
+        """
+        if self._store.command(TASKS, b"HLEN", TASKS) >= MAX_TASKS:
+            raise StateUnavailableError("oom")
         self._write(task)
         key = self._alive(task.id)
         life = max(1, int((task.deadline - now) * 1000))

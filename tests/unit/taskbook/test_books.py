@@ -12,6 +12,7 @@ from authz_server.errors import StateUnavailableError
 from authz_server.keyhash import KeyedHash
 from authz_server.state.redis import RedisStore
 from authz_server.taskbook import memory
+from authz_server.taskbook import shared as shared_module
 from authz_server.taskbook.book import KEEP_ENDED_S, LOST
 from authz_server.taskbook.memory import MemoryTaskBook
 from authz_server.taskbook.shared import TASKS, SharedTaskBook
@@ -21,9 +22,16 @@ from tests.unit.taskbook.test_record import TASK
 
 
 @pytest.fixture(scope="module")
-def server():
+def running():
     with valkey() as found:
         yield found
+
+
+@pytest.fixture
+def server(running):
+    with running.client() as client:
+        client.flushall()
+    return running
 
 
 OPEN = []
@@ -51,8 +59,6 @@ def shared(server, keyed=KEYED):
 def book(request, server):
     if request.param == "memory":
         return MemoryTaskBook()
-    with server.client() as client:
-        client.flushall()
     return shared(server)
 
 
@@ -123,9 +129,9 @@ def test_what_is_over_for_long_is_forgotten(book):
     assert book.find(TASK.id, NOW) is None
 
 
-def test_a_full_book_refuses_and_loses_nothing(monkeypatch):
-    monkeypatch.setattr(memory, "MAX_TASKS", 2)
-    book = MemoryTaskBook()
+def test_a_full_book_refuses_and_loses_nothing(monkeypatch, book):
+    for module in (memory, shared_module):
+        monkeypatch.setattr(module, "MAX_TASKS", 2)
     ids = [f"{number:032x}" for number in range(3)]
     for task_id in ids[:2]:
         book.add(TASK._replace(id=task_id), NOW)
