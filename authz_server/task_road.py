@@ -94,7 +94,7 @@ class TaskRoad:
         if config.tasks is not None and self.keys is not None:
             self._build_tasks(config, self.keys, policy, operators, log)
         self.services = self._services(operators)
-        self._swept_at = self._keys_at = self._told_at = 0.0
+        self._swept_at = self._keys_at = self._told_at = self._settled_at = 0.0
 
     def _build_approvals(self, keyed: KeyedHash, store: Store, log: Log) -> None:
         shelf: MemoryShelf | SharedShelf = MemoryShelf()
@@ -195,13 +195,20 @@ class TaskRoad:
         Raises:
             StateUnavailableError: the store does not answer; the next round goes on.
         """
-        now = time.monotonic()
+        try:
+            self._poll(time.monotonic())
+        except StateUnavailableError:
+            # Others could not tell either who is at work; after this they have.
+            self._settled_at = time.monotonic() + 2 * SEEN_S
+            raise
+
+    def _poll(self, now: float) -> None:
         if self.keys is not None and now >= self._keys_at:
             self._keys_at = now + REFRESH_S
             self._exchange_keys(self.keys)
         if now >= self._told_at and self.source is not None and self._book is not None:
             self._told_at = now + SEEN_S
-            self._book.saw(self.source.take_seen(), assembly.clock())
+            self._tell_seen(self.source, self._book)
         if now < self._swept_at or self._road.signer is None:
             return
         self._swept_at = now + SWEEP_S
@@ -210,7 +217,16 @@ class TaskRoad:
         if self._sweeper is not None and self._book is not None:
             if self.approvals is not None:
                 self._book.saw(self.approvals.waiting_tasks(), assembly.clock())
-            self._sweeper.sweep()
+            self._sweeper.sweep(idle=now >= self._settled_at)
+
+    @staticmethod
+    def _tell_seen(source: TokenTaskSource, book: TaskBook) -> None:
+        seen = source.take_seen()
+        try:
+            book.saw(seen, assembly.clock())
+        except StateUnavailableError:
+            source.give_back(seen)
+            raise
 
     def _exchange_keys(self, keys: TokenKeys) -> None:
         if self._shared is None:

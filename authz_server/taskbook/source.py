@@ -1,6 +1,7 @@
 """The task of a step: the token that its request carries, verified, bound to the caller, and of a task that is still open."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Final
 
 from authz_server.model import TASK_ENDED, Invalid, Principal, Request, Task
@@ -44,6 +45,10 @@ class TokenTaskSource:
         """The tasks under which steps were made since the last call."""
         seen, self._seen = self._seen, set()
         return sorted(seen)
+
+    def give_back(self, seen: Iterable[str]) -> None:
+        """Take tasks back that nobody could be told of, to be taken with the next ones."""
+        self._seen.update(islice(seen, MAX_SEEN))
 
     def task_of(
         self, request: Request, principal: Principal | None, now: float, jkt: str = ""

@@ -43,8 +43,11 @@ class Sweeper:
         self._is_gone = is_gone
         self._clock = clock
 
-    def sweep(self) -> int:
+    def sweep(self, *, idle: bool = True) -> int:
         """End what is over, and see that every replica knows of what has ended before its time.
+
+        Args:
+            idle: whether it is known who works, so that the others are idle.
 
         Returns:
             How many tasks were ended.
@@ -59,10 +62,10 @@ class Sweeper:
             if not task.is_open and now < task.deadline:
                 self._desk.tell_again(task)
         found = [task for task in known if task.is_open]
-        idle = self._idle([task for task in found if task.idle_s and now < task.deadline], now)
+        quiet = self._idle([task for task in found if idle and task.idle_s and now < task.deadline], now)
         ended = 0
         for task in found:
-            reason = self._reason(task, now) or (IDLE if task.id in idle else "")
+            reason = self._reason(task, now) or (IDLE if task.id in quiet else "")
             if reason:
                 self._desk.close(task, SWEEPER, reason)
                 ended += 1

@@ -11,8 +11,10 @@ from authz_server.approvals.shelf import ASKED as ASKED_AT
 from authz_server.config import load_config
 from authz_server.containment_road import ContainmentRoad
 from authz_server.control.operators import build_operators
+from authz_server.errors import StateUnavailableError
 from authz_server.model import Entity, Invalid
 from authz_server.state.containment import ContainedSet
+from authz_server.state.redis import RedisStore
 from authz_server.task_road import TaskRoad
 from authz_server.taskbook.opening import OpenTask
 from tests.servers import valkey
@@ -112,6 +114,39 @@ def test_who_works_is_not_idle_wherever_it_works(make):
     data.poll()
     (seen,) = control.tasks._book.seen([issued.task.id])
     assert abs(seen - assembly.clock()) < 10
+
+
+def test_an_outage_of_the_store_makes_no_task_idle(make, monkeypatch):
+    """What was done meanwhile is told late; before that nobody knows who was idle."""
+    begun, later = assembly.clock(), [0.0]
+    monkeypatch.setattr(assembly, "clock", lambda: begun + later[0])
+    control, data = make("control"), make("data")
+    issued = control.tasks.desk.open(ORCHESTRATOR, ASKED)
+    for each in (control, data):
+        each.poll()
+    data.shown(issued.token)
+    with monkeypatch.context() as down:
+        down.setattr(RedisStore, "command", no_answer)
+        later[0] = 700.0
+        for each in (control, data):
+            with pytest.raises(StateUnavailableError):
+                each.poll()
+            each.tasks._keys_at = time.monotonic() + 60
+            with pytest.raises(StateUnavailableError):
+                each.tasks.poll()
+    for each in (control, data):
+        each.poll()
+    assert control.tasks.desk.find(AGENT, issued.task.id).is_open
+    control.tasks._settled_at = 0.0
+    control.poll()
+    assert control.tasks.desk.find(AGENT, issued.task.id).is_open
+    later[0] += 700.0
+    control.poll()
+    assert control.tasks.desk.find(AGENT, issued.task.id).ended_reason == "idle"
+
+
+def no_answer(*_):
+    raise StateUnavailableError("timeout")
 
 
 def test_a_contained_agent_gets_no_task(make):
