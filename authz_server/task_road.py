@@ -132,7 +132,7 @@ class TaskRoad:
                 log=log,
             )
         )
-        self.workloads = build_workloads(config)
+        self.workloads = build_workloads(config, settings.audience)
         is_gone = self.workloads.known.is_gone if self.workloads is not None else _never_gone
         self._sweeper = Sweeper(self.desk, book, self._is_contained, is_gone, assembly.clock)
 

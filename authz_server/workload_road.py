@@ -19,16 +19,20 @@ class WorkloadRoad(NamedTuple):
     watch: PodWatch
 
 
-def build_workloads(config: Config) -> WorkloadRoad | None:
+def build_workloads(config: Config, domain: str) -> WorkloadRoad | None:
     """Build the watch; None where none is wanted. It starts with `watch.start()`.
+
+    Args:
+        config: says whether it is wanted.
+        domain: our trust domain.
 
     Raises:
         ConfigError: it is wanted outside of a pod.
     """
     if config.tasks is None or not config.tasks.kubernetes or config.role == "data":
         return None
-    domains = [domain.name for domain in config.trust.domains] or [config.tasks.audience]
-    known = Workloads(domains, clock=assembly.clock, monotonic=time.monotonic)
+    # The pods are those of our own domain: an account of the same name in a federated one runs elsewhere.
+    known = Workloads([domain], clock=assembly.clock, monotonic=time.monotonic)
     api = HttpsPodApi(in_cluster(os.environ), time.monotonic)
     watch = PodWatch(api, known, clock=assembly.clock, monotonic=time.monotonic, jitter=random.random)
     return WorkloadRoad(known, watch)
