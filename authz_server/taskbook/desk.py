@@ -152,6 +152,13 @@ class TaskDesk:
         self._tell("task_ended", author, ended)
         return ended
 
+    def to_end(self, token: str) -> TaskRecord | None:
+        """The task of a genuine token that `end` has still something to do for; None for any other."""
+        now = self._ports.clock()
+        grant = self._ports.tokens.read(token, now)
+        task = self._ports.book.find(grant.task_id, now) if not isinstance(grant, Invalid) else None
+        return task if task is not None and (task.is_open or task.ended_reason == LOST) else None
+
     def tell_again(self, task: TaskRecord) -> None:
         """Tell the replicas of a task that has ended; nothing is told twice that still holds."""
         self._ports.tell_end(task)

@@ -67,13 +67,13 @@ class TokenService:
         A caller that may not end it is told so (RFC 7009 2.1): it must not believe that the token is of no use any more.
         """
         caller, form = self._read(asked)
-        found = self._find(caller, form, see_all=True)
-        if found is not None:
+        token = _token(form)
+        task = _act(lambda: self._ports.desk.to_end(token)) if len(token) <= MAX_TOKEN else None
+        if task is not None:
             operator = self._ports.operator_of(asked.caller)
             all_of_them = operator is not None and MAY_CONTAIN in operator.rights
-            task = found[0].task_id
             try:
-                _act(lambda: self._ports.desk.end(caller, task, "revoked", may_end_all=all_of_them))
+                _act(lambda: self._ports.desk.end(caller, task.id, "revoked", may_end_all=all_of_them))
             except WebError as error:
                 if error.reason != "task_unknown":
                     raise
@@ -119,9 +119,7 @@ class TokenService:
         return _act(lambda: desk.replace(caller, token))
 
     def _find(self, caller: str, form: dict[str, str], *, see_all: bool) -> tuple[Grant, TaskRecord] | None:
-        token = form.get("token", "")
-        if not token:
-            raise WebError(400, "parameter_missing", "`token` is missing")
+        token = _token(form)
         if len(token) > MAX_TOKEN:
             return None
         return _act(lambda: self._ports.desk.introspect(caller, token, may_see_all=see_all))
@@ -144,6 +142,13 @@ class TokenService:
             "act": actor,
             "cnf": {"spiffe": grant.agent},
         }
+
+
+def _token(form: dict[str, str]) -> str:
+    token = form.get("token", "")
+    if not token:
+        raise WebError(400, "parameter_missing", "`token` is missing")
+    return token
 
 
 def _scopes(task: TaskRecord) -> tuple[set[str], ...]:

@@ -6,6 +6,7 @@ import pytest
 
 from authz_server.errors import StateUnavailableError
 from authz_server.model import Caller, CallerKind, Entity
+from authz_server.taskbook.book import LOST
 from authz_server.taskbook.memory import MemoryTaskBook
 from authz_server.web.oauth import MAX_TOKEN
 from authz_server.web.token_request import TOKEN_EXCHANGE, TXN_TOKEN, UNSIGNED_JSON
@@ -301,6 +302,20 @@ def test_revoking_a_token_ends_its_task(it):
         assert it.form("/introspect", by(AGENT), token=token).json() == {"active": False}
         assert refused(renew(it, token)) == (400, "invalid_grant", "task_ended")
         assert it.form("/revoke", by(AGENT), token=token).status_code == 200
+
+
+def test_a_revocation_that_was_half_done_is_done_by_asking_again(it, monkeypatch):
+    """The store lost the task's key, and no replica was told."""
+    token, find = opened(it), MemoryTaskBook.find
+
+    def lost(book, task_id, now):
+        return find(book, task_id, now)._replace(ended=NOW, ended_reason=LOST)
+
+    with monkeypatch.context() as while_lost:
+        while_lost.setattr(MemoryTaskBook, "find", lost)
+        assert refused(it.form("/revoke", by(STRANGER), token=token))[0] == 400
+        assert it.form("/revoke", by(AGENT), token=token).status_code == 200
+    assert [task.ended_reason for task in it.tasks.told] == ["revoked"]
 
 
 def test_a_token_of_somebody_else_is_not_revoked_and_that_is_said(it):
