@@ -192,6 +192,26 @@ def test_nothing_of_a_task_is_readable_in_the_store(server):
         assert text.encode() not in stored
 
 
+def test_a_listing_opens_what_has_changed_and_nothing_else(server, monkeypatch):
+    """The sweeper asks each second, on the thread that follows who is contained."""
+    book, ids = shared(server), [f"{number:032x}" for number in range(600)]
+    for task_id in ids:
+        book.add(TASK._replace(id=task_id), NOW)
+    opened = []
+    monkeypatch.setattr(SharedTaskBook, "_read", lambda it, value: opened.append(1) or read(it, value))
+    assert {task.id for task in book.tasks(NOW)} == set(ids)
+    assert len(opened) == len(ids)
+    ended = TASK._replace(id=ids[7], ended=NOW + 1)
+    shared(server).end(ended)
+    del opened[:]
+    assert ended in book.tasks(NOW)
+    assert len(opened) == 1
+    assert len(book.tasks(NOW + KEEP_ENDED_S + 2)) == len(ids) - 1
+
+
+read = SharedTaskBook._read
+
+
 def test_what_somebody_else_wrote_is_no_task(server):
     """Another deployment's record, one under another's name, and rubbish."""
     book = shared(server)
