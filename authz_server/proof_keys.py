@@ -9,6 +9,7 @@ from authz_server import assembly
 from authz_server.config import Config
 from authz_server.config.keys import TaskConfig
 from authz_server.config.trust import Proofs, WorkloadTokens, host_of
+from authz_server.content.json_strict import parse_json
 from authz_server.errors import ConfigError, Fault
 from authz_server.keyhash import KeyedHash
 from authz_server.proving.checker import ProofChecker, ProofSettings
@@ -18,6 +19,7 @@ from authz_server.task.workload_proof import WitVerifier
 
 LOG: Final = logging.getLogger(__name__)
 
+_Stamp = tuple[int, int, int]
 LOOK_S: Final = 1.0
 """How often the files are looked at, when somebody shows a token."""
 _SETTING: Final = "trust.workload_tokens"
@@ -58,36 +60,45 @@ class WatchedKeys:
     def __init__(self, domains: tuple[WorkloadTokens, ...], keyed: KeyedHash) -> None:
         self._domains = domains
         self._keyed = keyed
-        self._stamps = self._look()
-        self._verifier = self._read()
+        self._stamps = [_stamp(each.jwks) for each in domains]
+        self._told = list(self._stamps)
+        """The files of which it was told last that they are no key sets."""
+        self._keys = {each.domain: _keys(each.jwks, number) for number, each in enumerate(domains)}
+        self._verifier = WitVerifier(self._keys, keyed)
         self._looked = time.monotonic()
 
     def verifier(self) -> WitVerifier:
-        """The verifier of the moment; keys that were good last stay in use while the files are not."""
+        """The verifier of the moment; of each domain the keys that were good last stay in use while its file is not."""
         now = time.monotonic()
         if now - self._looked < LOOK_S:
             return self._verifier
         self._looked = now
-        stamps = self._look()
+        stamps = [_stamp(each.jwks) for each in self._domains]
         if stamps != self._stamps:
-            self._stamps = stamps
-            try:
-                self._verifier = self._read()
-            except ConfigError as error:
-                for fault in error.faults:
-                    LOG.error("%s; the keys that were good last stay in use", fault)  # noqa: TRY400 - the text says it all
+            for number, stamp in enumerate(stamps):
+                if stamp != self._stamps[number]:
+                    self._renew(number, stamp)
+            self._verifier = WitVerifier(self._keys, self._keyed)
         return self._verifier
 
-    def _look(self) -> tuple[tuple[int, int, int], ...]:
-        return tuple(map(_stamp, (each.jwks for each in self._domains)))
+    def _renew(self, number: int, stamp: _Stamp) -> None:
+        """Read the keys of one domain; one that cannot be read is tried again, and keeps no other from being read."""
+        domain = self._domains[number]
+        try:
+            keys = _keys(domain.jwks, number, revocable=True)
+        except ConfigError as error:
+            if stamp != self._told[number]:
+                self._told[number] = stamp
+                for fault in error.faults:
+                    LOG.error("%s; the keys that were good last stay in use", fault)  # noqa: TRY400 - the text says it all
+            return
+        if not keys:
+            LOG.warning("%s has revoked its keys for workload identity tokens", domain.domain)
+        self._keys = {**self._keys, domain.domain: keys}
+        self._stamps[number] = stamp
 
-    def _read(self) -> WitVerifier:
-        return WitVerifier(
-            {each.domain: _keys(each.jwks, number) for number, each in enumerate(self._domains)}, self._keyed
-        )
 
-
-def _stamp(path: Path) -> tuple[int, int, int]:
+def _stamp(path: Path) -> _Stamp:
     try:
         found = path.stat()
     except OSError:
@@ -95,14 +106,28 @@ def _stamp(path: Path) -> tuple[int, int, int]:
     return (found.st_mtime_ns, found.st_ino, found.st_size)
 
 
-def _keys(path: Path, number: int) -> dict[str, VerifyingKey]:
-    """The keys of one domain: those for workload tokens, or those of a set that knows no such uses."""
+def _keys(path: Path, number: int, *, revocable: bool = False) -> dict[str, VerifyingKey]:
+    """The keys of one domain: those for workload tokens, or those of a set that knows no such uses.
+
+    Args:
+        path: of the set.
+        number: of the domain.
+        revocable: whether an empty set is meant, which revokes all keys (SPIFFE Trust Domain and Bundle).
+
+    Raises:
+        ConfigError: it cannot be read, or holds no key.
+    """
     setting = f"{_SETTING}[{number}].jwks"
     data = assembly.read_file(path, setting)
     try:
         keys = read_jwks(data, "wit-svid") or read_jwks(data)
     except ValueError as error:
         raise ConfigError([Fault(str(path), 0, setting, str(error))]) from None
-    if not keys:
+    if not keys and not (revocable and _is_empty(data)):
         raise ConfigError([Fault(str(path), 0, setting, "holds no key for workload identity tokens")])
     return keys
+
+
+def _is_empty(data: bytes) -> bool:
+    found = parse_json(data)  # a set that was read already
+    return isinstance(found, dict) and found.get("keys") == []

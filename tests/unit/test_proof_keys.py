@@ -8,7 +8,7 @@ import pytest
 from authz_server import assembly
 from authz_server.config import load_config
 from authz_server.config.trust import host_of
-from authz_server.errors import ConfigError
+from authz_server.errors import ConfigError, Fault
 from authz_server.model import Invalid
 from authz_server.proof_keys import LOOK_S, build_proofs
 from tests.harness import Bench, Clock
@@ -139,6 +139,59 @@ def test_keys_are_read_again_when_they_change(keys, monkeypatch, caplog):
     assert shown(checker, workload_headers()) == "wit_unknown_key"
     write(jwks(THIEF, AUTHORITY), 3)
     assert shown(checker, workload_headers()) == "wpt"
+
+
+@pytest.fixture
+def watched(keys, tmp_path, monkeypatch):
+    """A checker of two domains, and what writes the file of one of them a while later."""
+    now, other = [0.0], tmp_path / "partner.json"
+    monkeypatch.setattr("authz_server.proof_keys.time.monotonic", lambda: now[0])
+    other.write_text(jwks(THIEF))
+    both = [*tokens(keys), {"domain": "partner.example", "jwks": str(other)}]
+
+    def write(path, text):
+        path.write_text(text)
+        now[0] += LOOK_S
+        os.utime(path, (now[0], now[0]))
+
+    return build_proofs(config_of({"workload_tokens": both}), KEYED), keys, other, write
+
+
+def test_the_faulty_file_of_one_domain_keeps_no_other_from_being_read(watched, caplog):
+    """A key that is taken away has to end, whatever a partner writes; and the fault is told once."""
+    checker, keys, other, write = watched
+    write(other, "{")
+    write(keys, jwks(THIEF))
+    assert shown(checker, workload_headers()) == "wit_unknown_key"
+    write(keys, jwks(AUTHORITY))
+    assert shown(checker, workload_headers()) == "wpt"
+    assert caplog.text.count("stay in use") == 1
+
+
+def test_an_empty_set_revokes_the_keys_of_its_domain(watched):
+    """Which is what it says in a bundle of SPIFFE; a set of other keys says nothing of these."""
+    checker, keys, _, write = watched
+    write(keys, jwks(AUTHORITY, use="jwt-svid"))
+    assert shown(checker, workload_headers()) == "wpt"
+    write(keys, '{"keys": []}')
+    assert shown(checker, workload_headers()) == "wit_unknown_key"
+    write(keys, jwks(AUTHORITY))
+    assert shown(checker, workload_headers()) == "wpt"
+
+
+def test_a_file_that_could_not_be_read_for_a_moment_is_tried_again(watched, monkeypatch):
+    """Though it has not changed since."""
+    checker, keys, _, write = watched
+
+    def fails(*_):
+        raise ConfigError([Fault("corp.json", 0, "", "too many open files")])
+
+    with monkeypatch.context() as moment:
+        moment.setattr(assembly, "read_file", fails)
+        write(keys, jwks(THIEF))
+        assert shown(checker, workload_headers()) == "wpt"
+    write(keys.with_name("something else"), "")
+    assert shown(checker, workload_headers()) == "wit_unknown_key"
 
 
 @pytest.mark.parametrize(
