@@ -90,8 +90,7 @@ class TaskDesk:
             token: not yet expired.
         """
         for _ in range(TRIES):
-            task, member, template, now = self._held(caller, token)
-            check_hours(template, now)
+            task, member, _, now = self._held(caller, token)
             if task.generation >= MAX_GENERATION:
                 text = "the token was replaced too often; open the task anew"
                 raise TaskError("task_worn_out", "invalid_grant", text)
@@ -208,6 +207,7 @@ class TaskDesk:
         template = template_of(ports.policy(), task.template)
         issuer_of(template, task.opened_by, ports.groups(task.opened_by))
         check_agent(template, caller)
+        check_hours(template, now)
         self._check_free(task.opened_by, *task.chain(member))
         if ports.is_contained(Entity("task", (task.id,))):
             raise _over()

@@ -143,6 +143,15 @@ def test_a_replacement_asks_the_policy_anew(it):
     assert it.desk.replace(AGENT, issued.token)
 
 
+def test_in_a_closed_hour_nothing_is_renewed_and_nothing_handed_on(it):
+    it.policy = policy(POLICY.replace("ttl: 1h}", "ttl: 24h, max_depth: 1}"))
+    it.now = NOW - NOW % 86_400 + 3590  # ten seconds before one o'clock
+    issued = it.desk.open(ANALYST, OpenTask("nightly", AGENT))
+    it.now += 20
+    for act in (lambda: it.desk.replace(AGENT, issued.token), lambda: it.desk.delegate(AGENT, issued.token, HELPER)):
+        assert refused(act) == ("task_hours", "invalid_request")
+
+
 @pytest.mark.parametrize("entity", [("principal", AGENT), ("principal", ORCHESTRATOR), ("task", "")])
 def test_nothing_is_renewed_for_the_contained(it, entity):
     issued = it.desk.open(ORCHESTRATOR, ASKED)
