@@ -3,6 +3,7 @@
 from authz_server.engine.ports import Ports
 from authz_server.model import Task
 from authz_server.pdp import Decided
+from authz_server.signals import SignalKind
 from authz_server.verdict import Decision, Reason
 
 
@@ -17,4 +18,5 @@ def carry(ports: Ports, decided: Decided, task: Task | None, now: float) -> Deci
     refused = verdict._replace(
         decision=Decision.DENY, reason=Reason.INTERNAL_ERROR, rule="", detail="injection_unavailable", inject=()
     )
-    return Decided(refused, decided.hits)
+    # What an allowed step reserves, a refused one does not.
+    return Decided(refused, tuple([hit for hit in decided.hits if hit.signal.kind is not SignalKind.BUDGET]))

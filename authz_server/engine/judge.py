@@ -132,7 +132,8 @@ class Judge:
 
         def again(names: frozenset[str]) -> Decided | Pending:
             more = making.more._replace(approved=names)
-            return pdp.begin(batch.snapshot, request, principal or ABSENT, batch.now, more)
+            found = pdp.begin(batch.snapshot, request, principal or ABSENT, batch.now, more)
+            return carry(self._ports, found, task, batch.now) if isinstance(found, Decided) else found
 
         maker = Maker(batch.calls[making.position], request, principal, task, making.part)
         return lift(self._ports, batch, maker, begun, again)
@@ -168,17 +169,16 @@ class Judge:
             if pending.verdict.decision is Decision.CHALLENGE:
                 pending = self._lifted(batch, each, pending)
             return carry(self._ports, pending, each.task, batch.now)
-        read = _own(each, read)
-        decided = self._concluded(batch, pending, read, local=local)
-        if decided.verdict.decision is Decision.CHALLENGE:
-            maker = Maker(batch.calls[each.position], each.request, each.principal, each.task, each.part)
+        decided = self._concluded(batch, each, pending, read, local=local)
+        if decided.verdict.decision is not Decision.CHALLENGE:
+            return decided
 
-            def again(names: frozenset[str]) -> Decided:
-                pending.step.approved = names
-                return self._concluded(batch, pending, read, local=local)
+        def again(names: frozenset[str]) -> Decided:
+            pending.step.approved = names
+            return self._concluded(batch, each, pending, read, local=local)
 
-            decided = lift(self._ports, batch, maker, decided, again)
-        return carry(self._ports, decided, each.task, batch.now)
+        maker = Maker(batch.calls[each.position], each.request, each.principal, each.task, each.part)
+        return lift(self._ports, batch, maker, decided, again)
 
     def refuse(self, batch: Batch, each: Waiting, read: Readings, verdict: Verdict, *, local: bool) -> Decided:
         """Refuse a step that `conclude` has allowed, with the same arguments."""
@@ -190,11 +190,17 @@ class Judge:
             return pdp.refuse(pending, read, verdict, local=local)
         return ports.sparing.refuse(pending, read, verdict, batch.started, local=local)
 
-    def _concluded(self, batch: Batch, pending: Pending, read: Readings, *, local: bool) -> Decided:
-        ports = self._ports
+    def _concluded(self, batch: Batch, each: Waiting, pending: Pending, read: Readings, *, local: bool) -> Decided:
+        """Conclude a step, with what goes along; without that it is refused, and gives back what it has reserved."""
+        ports, own = self._ports, _own(each, read)
         if ports.sparing is None:
-            return pdp.conclude(pending, read, ports.replicas, local=local)
-        return ports.sparing.conclude(pending, read, ports.replicas, batch.now, batch.started, local=local)
+            decided = pdp.conclude(pending, own, ports.replicas, local=local)
+        else:
+            decided = ports.sparing.conclude(pending, own, ports.replicas, batch.now, batch.started, local=local)
+        made = carry(ports, decided, each.task, batch.now)
+        if made.verdict.decision is decided.verdict.decision:
+            return made
+        return self.refuse(batch, each, read, made.verdict, local=local)
 
     def _circumstances(
         self, batch: Batch, call: Call, request: Request, principal: Principal | None, task: Task | Invalid | None

@@ -6,7 +6,6 @@ from typing import Final, NamedTuple
 from authz_server.approvals.binding import Challenged
 from authz_server.engine import proofs
 from authz_server.engine.batch import WHOLE, Batch
-from authz_server.engine.carrying import carry
 from authz_server.engine.ports import Ports
 from authz_server.model import Call, Principal, Request, Task
 from authz_server.pdp import Decided, Pending
@@ -42,7 +41,7 @@ def lift(
         batch: of the step.
         maker: who makes it.
         decided: challenged.
-        redo: decides it again, with the names of rules whose challenges are lifted.
+        redo: decides it again, with the names of rules whose challenges are lifted, and makes what goes along.
     """
     approver, verdict = ports.approver, decided.verdict
     if approver is None or maker.principal is None or batch.snapshot.shadow:
@@ -59,7 +58,7 @@ def lift(
         nonlocal made
         found = redo(names)
         if isinstance(found, Decided):
-            made = carry(ports, found, maker.task, batch.now)
+            made = found
         return made
 
     lifted, name = approver.lift(challenged, proofs.mark_of(ports, maker.call), batch.now, again)
