@@ -61,26 +61,39 @@ class ApprovalDesk:
 
     def collect(self, source: Collector) -> None:
         """Take what replicas without a signing key ask."""
-        for ask in source.collect():
-            self.take(ask)
+        found = source.collect()
+        if not found:
+            return
+        with self._lock:
+            known = self._open()
+            for ask in found:
+                self._take(ask, known)
 
     def take(self, ask: Ask) -> bool:
         """Take what is asked, within the limits of `MAX_OPEN`; False when it is not, or was before."""
         with self._lock:
-            open_now = Counter(
-                key for other in self._shelf.asks(self._clock()) if other.id != ask.id for key in _crowds(other)
-            )
-            if any(open_now[key] >= MAX_OPEN for key in _crowds(ask)):
-                self.tired += 1
-                told = {
-                    "event": "approval_fatigue",
-                    "alert": "high",
-                    "lineage": list(ask.lineage),
-                    "action": ask.action,
-                }
-                self._log(told)
-                return False
-            return self._shelf.ask(ask)
+            return self._take(ask, self._open())
+
+    def _open(self) -> dict[str, Ask]:
+        return {ask.id: ask for ask in self._shelf.asks(self._clock())}
+
+    def _take(self, ask: Ask, known: dict[str, Ask]) -> bool:
+        """Take one; `known` are the open ones, all of which are opened for each look at the shelf."""
+        open_now = Counter(key for other in known.values() if other.id != ask.id for key in _crowds(other))
+        if any(open_now[key] >= MAX_OPEN for key in _crowds(ask)):
+            self.tired += 1
+            told = {
+                "event": "approval_fatigue",
+                "alert": "high",
+                "lineage": list(ask.lineage),
+                "action": ask.action,
+            }
+            self._log(told)
+            return False
+        taken = self._shelf.ask(ask)
+        if taken:
+            known[ask.id] = ask
+        return taken
 
     def pending(self, author: str, rights: frozenset[str], groups: frozenset[str]) -> Sequence[Ask]:
         """What this author may grant, the oldest first."""

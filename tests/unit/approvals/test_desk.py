@@ -3,6 +3,7 @@
 import pytest
 
 from authz_server.approvals.desk import MAX_OPEN, ApprovalError
+from authz_server.approvals.shelf import MemoryShelf
 from authz_server.model import Task
 from tests.unit.approvals.world import AGENT, ANN, BOB, DPO, MAY, NOW, SOC, World, challenged
 
@@ -89,6 +90,27 @@ def test_half_of_the_groups_leave_it_pending(it):
     it.approve(name)
     assert it.desk.state(name)[0] == "pending"
     assert [ask.id for ask in it.desk.pending(BOB, MAY, frozenset({"dpo"}))] == [name]
+
+
+def test_what_others_ask_is_taken_with_one_look_at_what_is_open(it, monkeypatch):
+    """The look takes as long as there are many, and who is contained is followed on the same thread."""
+    it.ask()
+    (first,) = it.shelf.asks(NOW)
+    asks = [first.model_copy(update={"id": f"{number:032x}"}) for number in range(MAX_OPEN + 3)]
+    looks, look = [], it.shelf.asks
+    monkeypatch.setattr(MemoryShelf, "asks", lambda shelf, now: looks.append(now) or look(now))
+    it.desk.collect(Waiting([]))
+    it.desk.collect(Waiting(asks))
+    assert len(looks) == 1
+    assert len(look(NOW)) == MAX_OPEN
+    assert it.desk.tired == 4
+
+
+class Waiting:
+    """What data replicas have asked."""
+
+    def __init__(self, asks):
+        self.collect = lambda: asks
 
 
 def test_a_lineage_does_not_tire_its_approvers(it):
