@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 from authz_server.containment.seal import Opener, SealError, Signer
 from authz_server.errors import DecodeError, StateUnavailableError
 from authz_server.model import Entity
+from authz_server.state.network import Command
 from authz_server.taskbook.book import LOST, MAX_TASKS, is_over_long
 from authz_server.taskbook.record import TaskRecord, decode_task, encode_task
 
@@ -20,7 +21,7 @@ TASKS: Final = b"az:{c}:tasks"
 PURPOSE: Final = b"task"
 """What the seals of these records are for."""
 PAGE: Final = 512
-"""Fields of the hash asked for at once when tasks are listed."""
+"""Fields of the hash asked for at once when tasks are listed, and commands of one round trip."""
 _DIGEST: Final = 16
 _SEEN_MS: Final = 86_400_000
 """The time of the last step is kept for a day, the longest that a task lives."""
@@ -37,6 +38,9 @@ class Commands(Protocol):
 
     def command(self, key: bytes, *parts: bytes) -> Any:
         """Carry out one command, on the server of this key; raises StateUnavailableError."""
+
+    def commands(self, commands: Sequence[Command]) -> list[Any]:
+        """Carry out several in one round trip: one reply or StateUnavailableError for each, in order."""
 
 
 class SharedTaskBook:
@@ -129,26 +133,32 @@ class SharedTaskBook:
 
     def saw(self, task_ids: Sequence[str], now: float) -> None:
         """See `TaskBook`."""
-        for task_id in task_ids:
-            key = self._key(task_id, b"s:seen")
-            self._store.command(key, b"SET", key, b"%d" % int(now * 1000), b"PX", b"%d" % _SEEN_MS)
+        told = b"%d" % int(now * 1000)
+        keys = [self._seen_key(task_id) for task_id in task_ids]
+        self._ask([Command(key, (b"SET", key, told, b"PX", b"%d" % _SEEN_MS)) for key in keys])
 
     def seen(self, task_ids: Sequence[str]) -> Sequence[float]:
         """See `TaskBook`."""
-        found = []
-        for task_id in task_ids:
-            value = self._seen(task_id)
-            found.append(int(value) / 1000 if isinstance(value, bytes) and value.isdigit() else 0.0)
-        return found
+        keys = [self._seen_key(task_id) for task_id in task_ids]
+        found = self._ask([Command(key, (b"GET", key)) for key in keys])
+        return [int(value) / 1000 if isinstance(value, bytes) and value.isdigit() else 0.0 for value in found]
 
-    def _seen(self, task_id: str) -> Any:
-        key = self._key(task_id, b"s:seen")
-        try:
-            return self._store.command(key, b"GET", key)
-        except StateUnavailableError as error:
-            if error.code != "error_reply":
-                raise
-            return None  # no text: who may write there must not keep other tasks from being looked at
+    def _ask(self, commands: Sequence[Command]) -> list[Any]:
+        """Carry out many commands, a page in each round trip: whoever asks follows beside it who is contained.
+
+        What is no text is given as it comes: who may write there must not keep other tasks from being looked at.
+        """
+        replies: list[Any] = []
+        for at in range(0, len(commands), PAGE):
+            page = self._store.commands(commands[at : at + PAGE])
+            for reply in page:
+                if isinstance(reply, StateUnavailableError) and reply.code != "error_reply":
+                    raise StateUnavailableError(reply.code, reply.sent)
+            replies += page
+        return replies
+
+    def _seen_key(self, task_id: str) -> bytes:
+        return self._key(task_id, b"s:seen")
 
     def _alive(self, task_id: str) -> bytes:
         return self._key(task_id, b"t")

@@ -126,7 +126,7 @@ def test_an_outage_of_the_store_makes_no_task_idle(make, monkeypatch):
         each.poll()
     data.shown(issued.token)
     with monkeypatch.context() as down:
-        down.setattr(RedisStore, "command", no_answer)
+        down.setattr(RedisStore, "commands", no_answer)
         later[0] = 700.0
         for each in (control, data):
             with pytest.raises(StateUnavailableError):
@@ -145,8 +145,8 @@ def test_an_outage_of_the_store_makes_no_task_idle(make, monkeypatch):
     assert control.tasks.desk.find(AGENT, issued.task.id).ended_reason == "idle"
 
 
-def no_answer(*_):
-    raise StateUnavailableError("timeout")
+def no_answer(_, commands):
+    return [StateUnavailableError("timeout")] * len(commands)
 
 
 def test_a_contained_agent_gets_no_task(make):

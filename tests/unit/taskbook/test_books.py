@@ -182,6 +182,21 @@ def test_what_was_written_where_a_step_is_told_of_hides_no_other_task(server):
     assert list(book.seen([TASK.id])) == [NOW + 9]
 
 
+def test_many_tasks_at_work_take_few_round_trips(server, monkeypatch):
+    """Each replica tells of them every five seconds, on the thread that follows who is contained."""
+    book, ids, trips = shared(server), [f"{number:032x}" for number in range(1100)], []
+    commands = RedisStore.commands
+    monkeypatch.setattr(RedisStore, "commands", lambda it, asked: trips.append(len(asked)) or commands(it, asked))
+    book.saw(ids, NOW + 7)
+    assert list(book.seen([*ids, "e" * 32])) == [*[NOW + 7] * len(ids), 0.0]
+    assert len(trips) == 6
+    monkeypatch.setattr(RedisStore, "commands", lambda it, asked: [StateUnavailableError("timeout")] * len(asked))
+    with pytest.raises(StateUnavailableError):
+        book.saw(ids, NOW)
+    with pytest.raises(StateUnavailableError):
+        book.seen(ids)
+
+
 def test_nothing_of_a_task_is_readable_in_the_store(server):
     book = shared(server)
     book.add(TASK, NOW)
