@@ -99,10 +99,12 @@ class Tasks:
         """Whether the step, whose budgets were read, is within all of them."""
         task = step.task
         template = self._templates.get(task.template) if task is not None else None
-        if template is None:
+        if template is None or task is None:
             return False
+        if task.steps and not template.entry.steps:
+            return False  # nothing counts any more what this task was narrowed to; wider it must not become
         readings = step.readings
-        if task is not None and task.steps and readings.get(f"task:{task.template}:", 0) > task.steps:
+        if task.steps and readings.get(f"task:{task.template}:", 0) > task.steps:
             return False
         return all(readings.get(budget.signal, 0) <= budget.steps for budget in template.budgets)
 

@@ -139,6 +139,12 @@ def test_a_template_without_a_budget_has_always_room():
     assert TASKS.is_within_budget(step(under=task()))
 
 
+def test_a_narrower_budget_does_not_go_with_that_of_the_template():
+    """A policy that drops it counts nothing any more, and a task is never wider than it was opened."""
+    assert not TASKS.is_within_budget(step(under=task(steps=2)))
+    assert TASKS.is_within_budget(step(under=task("narrow", steps=2)))
+
+
 def hits(it):
     """By the hidden signal what the step reserves."""
     found = SNAPSHOT.rules.candidates(key_of(it)).hits(it)
