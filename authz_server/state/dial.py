@@ -2,7 +2,9 @@
 
 import re
 import socket
+import time
 from collections.abc import Callable
+from math import inf
 from typing import Any, NamedTuple
 from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 
@@ -10,6 +12,7 @@ from redis.backoff import NoBackoff
 from redis.connection import Connection, SSLConnection, UnixDomainSocketConnection, parse_url
 from redis.retry import Retry
 
+from authz_server.state.lookup import Lookups
 from authz_server.state.slots import MAX_PORT, Address
 
 OPTIONS = frozenset({"db", "ssl_ca_certs", "ssl_certfile", "ssl_keyfile"})
@@ -27,12 +30,36 @@ _SEED = re.compile(r"(?:\[([0-9A-Fa-f:.]{2,45})\]|([0-9A-Za-z._-]{1,253}))(?::([
 _ANYWHERE = "host"
 
 
-class _Tcp(Connection):
+class _Named(Connection):
+    """To a server by its name, which is looked up within the time that connecting may take."""
+
+    lookups: Lookups
+
+    def _connect(self) -> socket.socket:
+        """Connect to one of its addresses; `host` stays the name, which TLS asks for."""
+        name = self.host
+        failure: OSError = TimeoutError("there was no time to connect")
+        limit_s = self.socket_connect_timeout
+        end = time.monotonic() + (inf if limit_s is None else limit_s)
+        for address in self.lookups.find(name, limit_s):
+            self.host = address
+            try:
+                return super()._connect()  # type: ignore[no-untyped-call, no-any-return]
+            except OSError as error:
+                failure = error
+            finally:
+                self.host = name
+            if time.monotonic() > end:
+                break
+        raise failure
+
+
+class _Tcp(_Named):
     def opened(self) -> socket.socket | None:
         return self._sock
 
 
-class _Tls(SSLConnection):
+class _Tls(SSLConnection, _Named):  # whose TLS begins on what `_Named` has connected
     def opened(self) -> socket.socket | None:
         return self._sock
 
@@ -74,8 +101,7 @@ def dialler(url: str) -> Callable[[], Link]:
     Raises:
         ValueError: it cannot be read. Neither the message nor a cause repeats the URL, which may hold a password.
     """
-    kind, options = _options(_split(url))
-    return lambda: kind(**options)
+    return _make(*_options(_split(url)))
 
 
 def cluster_seeds(url: str) -> Seeds:
@@ -115,11 +141,11 @@ def sentinel_seeds(url: str) -> Seeds:
     asking = options | {"db": 0}
     if own:
         asking |= {name: own.get(f"sentinel_{name}") or None for name in ("username", "password")}
-    kind = _KINDS[_base(parts)]
+    asks = _make(_KINDS[_base(parts)], asking)
     return Seeds(
         _addresses(parts, SENTINEL_PORT),
         dial,
-        lambda address: kind(**(asking | address._asdict())),
+        lambda address: asks(**address._asdict()),
         match[1],
     )
 
@@ -141,7 +167,21 @@ def _dial_of(parts: SplitResult, path: str) -> tuple[Dial, dict[str, Any]]:
     """Read credentials and options as those of one server, whose address is still open."""
     login, at, _ = parts.netloc.rpartition("@")
     kind, options = _options(parts._replace(scheme=_base(parts), netloc=f"{login}{at}{_ANYWHERE}", path=path))
-    return lambda address: kind(**(options | address._asdict())), options
+    dials = _make(kind, options)
+    return lambda address: dials(**address._asdict()), options
+
+
+def _make(kind: type[_Tcp | _Tls | _Unix], options: dict[str, Any]) -> Callable[..., Link]:
+    """Give what makes connections of a kind, with further options."""
+    lookups = Lookups()
+
+    def make(**more: Any) -> Link:
+        link = kind(**(options | more))
+        if not isinstance(link, _Unix):
+            link.lookups = lookups
+        return link
+
+    return make
 
 
 def _options(parts: SplitResult) -> tuple[type[_Tcp | _Tls | _Unix], dict[str, Any]]:

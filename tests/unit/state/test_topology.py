@@ -1,9 +1,11 @@
 """Stores on real clusters and behind real sentinels, which lose servers and move keys."""
 
 import random
+import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -19,7 +21,7 @@ from authz_server.state.slots import SLOTS, slot_of
 from authz_server.state.terms import Terms
 from authz_server.state.topology import SCHEMES, network_at
 from tests.leaks import nothing_left
-from tests.servers import free_port, has_redis
+from tests.servers import Server, free_port, has_redis, valkey
 from tests.store_tls import self_signed
 from tests.topologies import ClusterServers, cluster, wait_for, watched
 
@@ -69,6 +71,51 @@ def test_nobody_there(scheme: str) -> None:
     with nothing_left():
         assert {count(store, ENTITIES[0]) for _ in range(1000)} <= {"connection", "breaker_open"}
     store.close()
+
+
+@pytest.mark.parametrize("scheme", ["redis+cluster://{}", "redis+sentinel://{}/signals", "redis://{}", "rediss://{}"])
+def test_a_name_server_hangs(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No decision waits for it beyond its time, nor does it cost a thread for each."""
+    answers = Event()
+
+    def hang(*_: object, **__: object) -> list[object]:
+        assert answers.wait(30)
+        return []
+
+    store = make(scheme.format("store.test:6379"), budget_ms=10)
+    with monkeypatch.context() as patched, nothing_left() as opened:
+        patched.setattr(socket, "getaddrinfo", hang)
+        assert {count(store, ENTITIES[0]) for _ in range(20)} <= {"timeout", "connection", "breaker_open"}
+        lookups = opened.threads()
+        assert len(lookups) == 1
+        answers.set()
+        for lookup in lookups:
+            lookup.join()
+    store.close()
+
+
+def test_name_servers_are_gone(valkey_tcp: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store that a name led to stays in use, over new connections too; and its name is what a connection is to."""
+    store = make(f"redis://localhost:{valkey_tcp.port}")
+    assert count(store, ENTITIES[0]) == (1,)
+    resolve = socket.getaddrinfo
+
+    def refuse(name: str, *rest: object, **more: object) -> list[tuple[object, ...]]:
+        if name == "localhost":
+            raise socket.gaierror(socket.EAI_AGAIN, "try again")
+        return [*resolve(name, *rest, **more)]  # type: ignore[call-overload]
+
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    with valkey_tcp.client() as client:
+        client.client_kill_filter(_type="normal", skipme=True)
+    assert [count(store, ENTITIES[0]) for _ in range(3)][-1] in {(3,), (4,)}
+    store.close()
+
+
+@pytest.fixture(scope="module")
+def valkey_tcp() -> Iterator[Server]:
+    with valkey(tcp=True) as server:
+        yield server
 
 
 @pytest.fixture(scope="module", params=FLAVOURS)
