@@ -7,6 +7,7 @@ fingerprint, so that Envoy's repeat of the same check passes with it and nothing
 import json
 from collections import deque
 from collections.abc import Callable
+from threading import Lock
 from typing import Any, Final
 
 from authz_server.approvals.binding import ARGUMENTS, Challenged, approval_id
@@ -48,7 +49,7 @@ class Approver:
         post: brings an ask to those who take it; raises StateUnavailableError.
     """
 
-    __slots__ = ("_keyed", "_post", "_queue", "_sent", "_shelf", "_store")
+    __slots__ = ("_keyed", "_post", "_queue", "_sending", "_sent", "_shelf", "_store")
 
     def __init__(self, keyed: KeyedHash, shelf: Shelf, store: Store, post: Callable[[Ask], object]) -> None:
         self._keyed = keyed
@@ -56,6 +57,7 @@ class Approver:
         self._shelf = shelf
         self._store = store
         self._queue: deque[Ask] = deque()
+        self._sending = Lock()
         self._sent: dict[str, float] = {}
 
     def lift(self, challenged: Challenged, mark: bytes, now: float, redo: Redo) -> tuple[Decided | None, str]:
@@ -94,14 +96,15 @@ class Approver:
         return None, name
 
     def flush(self) -> None:
-        """Send what waits to be asked; what fails is tried again the next time."""
-        while self._queue:
-            ask = self._queue[0]
-            try:
-                self._post(ask)
-            except StateUnavailableError:
-                return
-            self._queue.popleft()
+        """Send what waits to be asked; what fails is tried again the next time. Then nobody else is sending either."""
+        # The engine's tick and whoever asks over HTTP: one of them would take out what the other has not sent.
+        with self._sending:
+            while self._queue:
+                try:
+                    self._post(self._queue[0])
+                except StateUnavailableError:
+                    return
+                self._queue.popleft()
 
     def _spend(self, grant: Grant, mark: bytes) -> bool:
         signal = Signal("approval", _SPENT, SignalKind.BUDGET, WINDOW_MS, cap=grant.uses)

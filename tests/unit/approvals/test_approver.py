@@ -1,6 +1,8 @@
 """Lifting a challenge: found, spent once, or asked for."""
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from threading import Barrier, BrokenBarrierError
 
 import pytest
 
@@ -140,6 +142,23 @@ def test_asks_wait_for_the_store(it):
     failing[0] = False
     it.approver.flush()
     assert len(it.shelf.asks(NOW)) == 1
+
+
+def test_two_that_send_at_once_send_each_ask_once(it):
+    """The engine's tick and whoever asks over HTTP: none is lost, and neither of them fails."""
+    posted, both = [], Barrier(2)
+
+    def post(ask):
+        posted.append(ask.id)
+        with suppress(BrokenBarrierError):
+            both.wait(0.2)  # as long as a store takes
+
+    it.approver._post = post
+    names = [it.approver.lift(challenged(query=query), b"m", NOW, it.redo)[1] for query in "ab"]
+    with ThreadPoolExecutor(2) as pool:
+        for sent in [pool.submit(it.approver.flush) for _ in range(2)]:
+            sent.result()
+    assert posted == names
 
 
 def test_memory_is_bounded(it, monkeypatch):
