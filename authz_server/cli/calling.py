@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from rich.console import Console
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 WIDTH = 176
 """Columns of a table that goes to a file or another program."""
+_PEM: Final = b"-----BEGIN "
 
 ControlOption = Annotated[
     str,
@@ -81,9 +82,8 @@ def read_target(
 
     Raises:
         typer.BadParameter: they contradict each other, or leave something out.
-        ConfigError: a file cannot be read.
+        ConfigError: a file cannot be read, or holds no PEM.
     """
-    from authz_server.assembly import read_file  # noqa: PLC0415 - other commands start without it
     from authz_server.control.client import Target  # noqa: PLC0415 - needs grpc
     from authz_server.listeners.doors import UNIX, host_port  # noqa: PLC0415 - as above
 
@@ -102,11 +102,26 @@ def read_target(
         raise typer.BadParameter("HOST:PORT needs --cert, --key and --ca, or --mesh-sidecar", param_hint="--control")
     return Target(
         address,
-        read_file(authority, "--ca"),
-        read_file(certificate, "--cert"),
-        read_file(key, "--key"),
+        _read_pem(authority, "--ca"),
+        _read_pem(certificate, "--cert"),
+        _read_pem(key, "--key"),
         server_name,
     )
+
+
+def _read_pem(path: Path, option: str) -> bytes:
+    """The PEM in a file: without authorities a channel would be in plaintext, and without a key gRPC ends the process.
+
+    Raises:
+        ConfigError: it cannot be read, or there is none.
+    """
+    from authz_server.assembly import read_file  # noqa: PLC0415 - other commands start without it
+    from authz_server.errors import ConfigError, Fault  # noqa: PLC0415 - as above
+
+    found = read_file(path, option)
+    if _PEM not in found:
+        raise ConfigError([Fault(str(path), 0, option, "holds no PEM")])
+    return found
 
 
 def table_console() -> Console:
