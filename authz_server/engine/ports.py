@@ -66,6 +66,9 @@ class ProofSource(Protocol):
     def proof_of(self, request: Request, principal: Principal | None, now: float, mark: bytes) -> Proved | Invalid:
         """The proof of a request that presents one, Invalid for one that does not hold."""
 
+    def verified(self, request: Request, principal: Principal | None, now: float) -> Proved | Invalid:
+        """The same, of a step that is only asked about."""
+
 
 class ApprovalSource(Protocol):
     """Where the engine finds what was approved."""

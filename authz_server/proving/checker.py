@@ -69,14 +69,15 @@ class ProofChecker:
             The proof, to be asked for in the store with `Proved.use`; else why it does not hold: a `proof_`, `wit_` or
             `wpt_` code, listed in docs/tasks.md.
         """
-        found = self._verified(request, principal, now)
+        found = self.verified(request, principal, now)
         if isinstance(found, Invalid):
             return found
         owner = principal.id if principal is not None else f"source:{request.source_address}"
         fault = self._memories[found.kind].take(owner, found.proof, mark, now)
         return Invalid(fault) if fault else found
 
-    def _verified(self, request: Request, principal: Principal | None, now: float) -> Proved | Invalid:
+    def verified(self, request: Request, principal: Principal | None, now: float) -> Proved | Invalid:
+        """The same, of a step that is only asked about: it uses no proof up."""
         settings, headers = self._settings, request.headers
         if settings.origins:
             origin = settings.origins.get(request.host)

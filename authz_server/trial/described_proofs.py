@@ -28,4 +28,8 @@ class DescribedProofs:
 
     def proof_of(self, request: Request, principal: Principal | None, now: float, mark: bytes) -> Proved:  # noqa: ARG002 - as above
         """The described proof."""
+        return self.verified(request, principal, now)
+
+    def verified(self, request: Request, principal: Principal | None, now: float) -> Proved:  # noqa: ARG002 - as above
+        """The same, of a step that is only asked about."""
         return Proved(self._step().proof, Proof("described", str(next(self._numbers)), now), covers=True)

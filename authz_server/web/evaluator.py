@@ -4,15 +4,18 @@ Every signal is read as if this step were the first one; nothing is counted, spe
 already is found contained: whoever goes by the answer must not let pass what a check would stop.
 """
 
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from authz_server.engine import Engine, Ports, Trust
+from authz_server.engine.ports import ProofSource
 from authz_server.engine.tally import Tally
 from authz_server.identity.authenticate import Authenticator, TrustSettings
 from authz_server.identity.caller import build_caller_settings
 from authz_server.model import Call, Caller, CallerKind, Containment, Entity, Invalid, Principal, Request, Task
 from authz_server.policy.envelopes import Meter
 from authz_server.policy.snapshot import Snapshot
+from authz_server.proving.proved import Proved
 from authz_server.record import DecisionEvent
 from authz_server.state.containment import ContainedSet
 from authz_server.state.guard import ContainmentGuard
@@ -86,6 +89,7 @@ class Evaluator:
                 meter=Meter(ports.replicas),
                 tasks=maker,
                 injects=ports.injects,
+                proofs=_Proofs(ports.proofs) if ports.proofs is not None else None,
                 synced=ports.synced,
             ),
             self._trust,
@@ -123,6 +127,27 @@ class _Maker:
         found = self._tasks.task_of(request, principal, now, jkt) if self._tasks is not None else None
         self.task = found if isinstance(found, Task) else None
         return found
+
+
+class _Proofs:
+    """Verifies proofs as the engine does (`ProofSource`), and leaves them to the steps that they are for."""
+
+    __slots__ = ("_real",)
+
+    def __init__(self, real: ProofSource) -> None:
+        self._real = real
+
+    def presents(self, headers: Mapping[str, str]) -> bool:
+        """As the source that is asked."""
+        return self._real.presents(headers)
+
+    def proof_of(self, request: Request, principal: Principal | None, now: float, mark: bytes) -> Proved | Invalid:  # noqa: ARG002 - of a step that is made
+        """The proof, which nobody has to remember."""
+        return self._real.verified(request, principal, now)
+
+    def verified(self, request: Request, principal: Principal | None, now: float) -> Proved | Invalid:
+        """As the source that is asked."""
+        return self._real.verified(request, principal, now)
 
 
 class _Seen(ContainedSet):

@@ -4,6 +4,8 @@ import pytest
 
 from authz_server import record
 from authz_server.engine import Engine, Trust
+from authz_server.envoy.credentials import CredentialSource
+from authz_server.envoy.decode import Decoder, DecodeSettings
 from authz_server.identity.authenticate import Authenticator, TrustSettings
 from authz_server.identity.caller import build_caller_settings
 from authz_server.model import Call, Caller, CallerKind, Containment, Entity
@@ -11,6 +13,8 @@ from authz_server.verdict import Decision, Reason
 from authz_server.web.described import encode_check
 from authz_server.web.evaluation_request import read_evaluation
 from authz_server.web.evaluator import Evaluator
+from tests.steps import KEYED
+from tests.unit.proving.world import HOLDER, bound_headers, checker
 from tests.unit.taskbook.world import ASKED
 from tests.unit.web.world import AGENT, EXPORT, ORCHESTRATOR, READ, STRANGER, World
 
@@ -102,6 +106,31 @@ def test_the_task_of_a_token_counts(it):
     assert (found.task.template, found.principal.id, found.task.agent) == ("report", AGENT, AGENT)
     assert evaluate(it, FOREIGN, [("txn-token", token)]).task is None
     assert evaluate(it, READ, [("txn-token", "x")]).verdict.reason is Reason.TASK_MISMATCH
+
+
+PROVEN = """
+    version: 1
+    actions: [{name: crm.read, match: {path: "/crm/{id}"}, kind: read}]
+    rules:
+      - {name: agents, match: {principal: "spiffe://corp.example/ns/agents/**"}, then: allow}
+      - {name: proved, match: {action: crm.read}, when: credential.proof == "", then: deny}
+"""
+
+
+def test_a_proof_counts_and_stays_for_the_step():
+    """One that holds is found; one that does not denies, as in a check; the step itself still passes with it."""
+    it = World(PROVEN)
+    proofs = checker()
+    decoder = Decoder(DecodeSettings(KEYED, (CredentialSource("authorization", ("dpop",)),)))
+    it.engine = it.engine._replace(proofs=proofs, decoder=decoder)
+    shown = bound_headers(htu=READ["resource"]["id"], iat=int(it.now)).items()
+    for _ in range(2):
+        assert evaluate(it, READ, shown).verdict.decision is Decision.ALLOW
+    assert evaluate(it, READ).verdict.rule == "proved"
+    other = evaluate(it, READ, bound_headers(htu="https://elsewhere.example/", iat=int(it.now)).items())
+    assert (other.verdict.reason, other.verdict.detail) == (Reason.UNAUTHENTICATED, "proof_htu")
+    found = evaluate(it, READ, shown)
+    assert proofs.proof_of(found.request, found.principal, it.now, b"mark").proof.jkt == HOLDER.public.kid
 
 
 def test_it_knows_who_and_what_and_by_which_policy(it):
