@@ -16,6 +16,8 @@ from authz_server.model import Caller
 from authz_server.proto.authz.v1 import approvals_pb2 as pb
 
 SERVICE: Final = "authz.v1.Approvals"
+MAX_SHOWN: Final = 256
+"""Of one answer, the oldest first, as over HTTP: at 16 KiB each below the 4 MiB that gRPC clients take."""
 _STATUSES: Final = {
     "permission_denied": grpc.StatusCode.PERMISSION_DENIED,
     "approval_own": grpc.StatusCode.PERMISSION_DENIED,
@@ -47,7 +49,9 @@ class _Calls:
     def pending(self, payload: bytes, caller: Caller) -> bytes:
         decode_request(pb.PendingApprovalsRequest, payload)
         found = self._act(caller, lambda desk, *who: desk.pending(*who))
-        return bytes(pb.PendingApprovalsResponse(asked=[encode_ask(ask) for ask in found]).SerializeToString())
+        return bytes(
+            pb.PendingApprovalsResponse(asked=[encode_ask(ask) for ask in found[:MAX_SHOWN]]).SerializeToString()
+        )
 
     def approve(self, payload: bytes, caller: Caller) -> bytes:
         request = decode_request(pb.ApproveRequest, payload)

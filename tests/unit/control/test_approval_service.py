@@ -3,7 +3,7 @@
 import grpc
 import pytest
 
-from authz_server.control.approval_service import ApprovalPorts, approval_service
+from authz_server.control.approval_service import MAX_SHOWN, ApprovalPorts, approval_service
 from authz_server.control.operators import Group, Operators, Right
 from authz_server.control.service import CallRefusedError
 from authz_server.model import Caller, CallerKind
@@ -64,3 +64,15 @@ def test_who_may_not(it, call):
         grpc.StatusCode.INVALID_ARGUMENT,
         "reason_invalid",
     )
+
+
+def test_an_answer_is_one_that_clients_take(it, call):
+    """However many steps wait, and however much they ask for: the oldest, which are as many as people look at."""
+    it.ask()
+    (ask,) = it.shelf.asks(NOW)
+    for number in range(1, 801):
+        long = {"path": f"/{'p' * 2047}", "query": "q" * 2048, "shown": "x" * 2048, "asked": NOW + number}
+        it.shelf.ask(ask.model_copy(update={"id": f"{number:032x}", **long}))
+    answer = call("Pending", pb.PendingApprovalsRequest())
+    assert answer.ByteSize() < 4 << 20
+    assert [each.id for each in answer.asked] == [ask.id, *(f"{number:032x}" for number in range(1, MAX_SHOWN))]

@@ -12,6 +12,7 @@ from authz_server.config import load_config
 from authz_server.containment import admission, held, publisher, registry
 from authz_server.containment import desk as operators_desk
 from authz_server.containment.record import MAX_REASON
+from authz_server.control import approval_service
 from authz_server.control.containment_messages import refusal
 from authz_server.control.task_service import _STATUSES
 from authz_server.engine import containing
@@ -182,6 +183,7 @@ def test_the_limits_of_tasks_and_approvals_are_right():
         approver.PENDING_S,
         desk.MAX_OPEN,
         shelf.MAX_ASKS,
+        approval_service.MAX_SHOWN,
         record.MAX_SHOWN,
         desk.MAX_REASON,
     ]
