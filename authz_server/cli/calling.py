@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from authz_server.cli.common import EXIT_FAULTY, errors
+from authz_server.cli.given import check_text
 from authz_server.printable import printable
 
 if TYPE_CHECKING:
@@ -87,6 +88,8 @@ def read_target(
     from authz_server.control.client import Target  # noqa: PLC0415 - needs grpc
     from authz_server.listeners.doors import UNIX, host_port  # noqa: PLC0415 - as above
 
+    check_text("--control", address)
+    check_text("--server-name", server_name)
     given = [path for path in (certificate, key, authority) if path is not None]
     if address.startswith(UNIX):
         if given or mesh_sidecar:

@@ -19,6 +19,7 @@ from authz_server.cli.calling import (
     read_target,
     table_console,
 )
+from authz_server.cli.given import check_text
 from authz_server.printable import printable
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ def contain(
 ) -> None:
     """Deny every step of an entity on all replicas; exit 1 when that is refused."""
     found, seconds = _entity(entity), _seconds(duration)
+    check_text("--reason", reason)
     with calling(read_target(control, cert, key, ca, server_name, mesh_sidecar=mesh_sidecar)) as channel:
         from authz_server.control.client import ContainmentClient  # noqa: PLC0415 - needs grpc
 
@@ -78,6 +80,7 @@ def release(
 ) -> None:
     """Let a contained entity go on; of a critical one the first operator asks, and another one releases."""
     found = _entity(entity)
+    check_text("--reason", reason)
     with calling(read_target(control, cert, key, ca, server_name, mesh_sidecar=mesh_sidecar)) as channel:
         from authz_server.control.client import ContainmentClient  # noqa: PLC0415 - needs grpc
 

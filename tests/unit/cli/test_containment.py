@@ -127,6 +127,9 @@ def test_what_others_wrote_cannot_write_to_the_terminal(local, office):
         (("contain", "source", "10.0.0.0/8", "--for", "1h", "--reason", "x"), "IPv4 address"),
         (("contain", A13_ID, "--for", "soon", "--reason", "x"), "forever"),
         (("contain", A13_ID, "--for", "1500ms", "--reason", "x"), "whole seconds"),
+        (("contain", A13_ID, "--for", "1h", "--reason", "\udcff"), "not printable"),
+        (("release", A13_ID, "--reason", "\udcff"), "not printable"),
+        (("contained", "--control", "unix:/\udcff"), "not printable"),
         (("contain", A13_ID, "--reason", "x"), "--for"),
         (("contain", A13_ID, "--for", "1h"), "--reason"),
         (("release", "--reason", "x"), "ENTITY"),
@@ -136,7 +139,7 @@ def test_what_others_wrote_cannot_write_to_the_terminal(local, office):
         (("contained", "--control", "localhost:1", "--cert", "c.pem", "--mesh-sidecar"), "instead"),
         (("contained", "--mesh-sidecar"), "Unix socket"),
     ],
-    ids=lambda value: " ".join(value)[:60] if isinstance(value, tuple) else None,
+    ids=lambda value: ascii(" ".join(value)[:60]) if isinstance(value, tuple) else None,
 )
 def test_a_question_that_cannot_be_read_is_status_2(local, arguments, expected):
     """Nothing is sent."""
