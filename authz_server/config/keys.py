@@ -5,7 +5,7 @@ from typing import Final
 from pydantic import Field, field_validator
 
 from authz_server.config.base import Section
-from authz_server.config.values import Duration, FilePath
+from authz_server.config.values import Duration, FilePath, IssuerUrl
 
 MAX_RECORD_KEYS: Final = 8
 """The present key, the next one, and those of a few regions."""
@@ -31,7 +31,7 @@ class TaskConfig(Section):
 
     audience: str = Field(default="", max_length=255, pattern=r"^[a-z0-9._-]*$")
     """The trust domain that they are for; `""` for the first one of `trust.domains`."""
-    issuer: str = Field(default="", max_length=255, pattern=r"^(https://[!-~]{1,247})?$")
+    issuer: IssuerUrl = Field(default="", max_length=255)
     """`iss`, an https URL; `""` for https://authz. and the audience."""
     token_life: Duration = 300.0
     kubernetes: bool = False

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from authz_server.config.base import Section
 from authz_server.config.keys import InjectedSecret, Secrets, TaskConfig
 from authz_server.config.trust import TrustConfig
-from authz_server.config.values import Duration, FilePath, Member, Network, Rate, Share, Size, SpiffePattern
+from authz_server.config.values import BaseUrl, Duration, FilePath, Member, Network, Rate, Share, Size, SpiffePattern
 
 MAX_LISTENERS: Final = 8
 """One a worker and one for TLS is plenty; each costs two threads."""
@@ -101,7 +101,7 @@ class Web(Section):
 
     listen: tuple[Address, ...] = Field(min_length=1, max_length=MAX_LISTENERS)
     """Addresses of their own; a Unix socket, `tls` or `mesh_sidecar`."""
-    base: str = Field(max_length=255, pattern=r"^https?://[!-~]{1,246}[^/\s]$")
+    base: BaseUrl = Field(max_length=255)
     """The URL in front of every path, as callers know it, without a slash at its end."""
 
 

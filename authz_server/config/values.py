@@ -16,6 +16,11 @@ _BYTES: Final = {None: 1, "KiB": 1 << 10, "MiB": 1 << 20}
 _RATE: Final = re.compile(r"([0-9]{1,6}) per ([0-9]{1,6}(?:s|m|h))")
 _SHARE: Final = re.compile(r"([0-9]{1,2}|100)%")
 
+_URL: Final = re.compile(
+    r"https?://(?:[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~-]+)*/?"
+)
+"""Without what would end a path that follows it: neither query nor fragment (RFC 8414 2)."""
+
 LOCAL: Final = "local"
 """Stands for whoever may use a Unix socket of `control`."""
 
@@ -85,6 +90,20 @@ def is_wide(text: str) -> bool:
     return any(pattern.matches(f"spiffe://{trust_domain}/{probe}") for probe in probes)
 
 
+def _base(text: str) -> str:
+    if _URL.fullmatch(text) is None or text.endswith("/"):
+        raise ValueError(
+            "expected a URL without query, fragment and slash at its end, such as https://authz.corp.example"
+        )
+    return text
+
+
+def _issuer(text: str) -> str:
+    if text and (_URL.fullmatch(text) is None or not text.startswith("https://")):
+        raise ValueError("expected an https URL without query and fragment, such as https://authz.corp.example")
+    return text
+
+
 def _network(text: str) -> str:
     ip_network(text, strict=True)
     return text
@@ -95,6 +114,8 @@ Size = Annotated[int, BeforeValidator(size)]
 Member = Annotated[str, AfterValidator(_member)]
 SpiffePattern = Annotated[str, AfterValidator(_pattern)]
 ExactSpiffeId = Annotated[str, AfterValidator(_spiffe_id)]
+BaseUrl = Annotated[str, AfterValidator(_base)]
+IssuerUrl = Annotated[str, AfterValidator(_issuer)]
 Network = Annotated[str, AfterValidator(_network)]
 Rate = Annotated[tuple[int, float], BeforeValidator(_rate)]
 Share = Annotated[float, BeforeValidator(_share)]

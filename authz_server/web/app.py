@@ -5,6 +5,7 @@ import logging
 import re
 from collections.abc import Callable
 from typing import Final, NamedTuple
+from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -61,15 +62,22 @@ def build_app(ports: WebPorts) -> ASGIApp:
 
 
 def _metadata(ports: WebPorts) -> list[Route]:
+    issuer, base = ports.metadata.issuer, ports.metadata.base
     known = Metadata(ports.metadata, requests=ports.authzen is not None and ports.access is not None)
-    found = [_route("GET", "/.well-known/oauth-protected-resource", known.protected_resource)]
+    found = _well_known("oauth-protected-resource", base, known.protected_resource)
     if ports.oauth is not None:
-        found.append(_route("GET", "/.well-known/oauth-authorization-server", known.authorization_server))
+        found += _well_known("oauth-authorization-server", issuer, known.authorization_server)
     if ports.metadata.jwks is not None:
         found.append(_route("GET", "/jwks", known.jwks))
     if ports.authzen is not None:
-        found.append(_route("GET", "/.well-known/authzen-configuration", known.authzen))
+        found += _well_known("authzen-configuration", base, known.authzen)
     return found
+
+
+def _well_known(name: str, of: str, handler: Handler) -> list[Route]:
+    """Where a document about a URL is looked for: its path follows the name (RFC 8414 3.1, RFC 9728 3.1); else by the name alone."""
+    place = f"/.well-known/{name}"
+    return [_route("GET", each, handler) for each in dict.fromkeys((f"{place}{urlsplit(of).path.rstrip('/')}", place))]
 
 
 def _oauth(service: TokenService) -> list[Route]:

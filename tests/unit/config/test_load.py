@@ -144,3 +144,23 @@ def test_a_flag_of_a_section_leaves_the_rest_of_it():
     """`--audit FILE` does not undo what the file says about a full queue."""
     config = load_config("c.yaml", b"audit: {file: a, on_full: block}\n", {"audit": {"file": "b"}})
     assert (config.audit.file, config.audit.on_full) == ("b", "block")
+
+
+@pytest.mark.parametrize(
+    "url", ["https://a.example", "https://a.example:9005/authz", "http://[::1]:9005", "https://a.example/t/v1.2"]
+)
+def test_the_urls_of_the_web(url):
+    """As clients know them, with a path where a gateway puts one in front."""
+    config = load_config("c.yaml", f"web: {{listen: ['unix:/x'], base: '{url}'}}".encode(), {})
+    assert config.web.base == url
+
+
+@pytest.mark.parametrize(
+    "url", ["https://a.example?x", "https://a.example/#x", "https://a/{x}", "https://[x", "ftp://a", "https://u@a"]
+)
+def test_a_url_that_no_path_can_follow_is_refused(url):
+    """Nor is it the name of an authorization server (RFC 8414 2)."""
+    (fault,) = faults(f"web: {{listen: ['unix:/x'], base: '{url}'}}".encode())
+    assert fault.startswith("c.yaml:1: web.base: expected a URL")
+    (fault,) = faults(f"tasks: {{issuer: '{url}'}}".encode())
+    assert fault.startswith("c.yaml:1: tasks.issuer: expected an https URL")

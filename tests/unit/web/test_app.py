@@ -52,6 +52,20 @@ def test_without_requests_for_approvals_none_are_announced(it):
     assert set(found) == {"policy_decision_point", "access_evaluation_endpoint", "access_evaluations_endpoint"}
 
 
+def test_the_documents_of_a_url_with_a_path_are_where_clients_look(it):
+    """Behind the name (RFC 8414 3.1, RFC 9728 3.1, AuthZEN), and by the name alone, as behind a gateway that cuts the path."""
+    ports = it.ports.metadata._replace(base="https://gw.corp.example/authz", issuer="https://gw.corp.example/tokens/")
+    it.ports = it.ports._replace(metadata=ports)
+    for name, path, member, value in (
+        ("oauth-authorization-server", "/tokens", "issuer", ports.issuer),
+        ("oauth-protected-resource", "/authz", "resource", ports.base),
+        ("authzen-configuration", "/authz", "policy_decision_point", ports.base),
+    ):
+        for behind in (path, ""):
+            assert it.call("GET", f"/.well-known/{name}{behind}").json()[member] == value
+        assert refused(it.call("GET", f"/.well-known/{name}/other")) == (404, "not_found")
+
+
 def test_what_fails_inside_is_not_shown(it, caplog):
     def fails(_):
         raise ValueError("secret text")
