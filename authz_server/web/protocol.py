@@ -108,7 +108,8 @@ class WebProtocol(H11Protocol):
         if cycle is None or cycle is self._awaited or cycle.more_body or cycle.response_complete:
             return
         self._awaited = cycle
-        cycle.keep_alive = cycle.keep_alive and self.loop.time() - self._born < MAX_AGE_S
+        if self.loop.time() - self._born >= MAX_AGE_S:  # said, or a client would send its next request into the end
+            cycle.default_headers = [*cycle.default_headers, (b"connection", b"close")]
         self._places.mark(self._descriptor, busy=True)
         self._arm(RESPONSE_S)
 

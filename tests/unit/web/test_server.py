@@ -208,10 +208,13 @@ def test_a_slow_request_is_broken_off(place, monkeypatch):
 
 
 def test_an_aged_connection_ends_with_its_answer(place, monkeypatch):
+    """Which says so (RFC 9112 9.6): whoever keeps connections sends nothing further into this one."""
     monkeypatch.setattr(protocol, "MAX_AGE_S", 0.0)
     with running(WebListener(Door(place), Echo())) as listener, opened(listener) as raw:
+        listener.set_serving(True)
         raw.sendall(GET)
-        assert read_all(raw).count(b"200 OK") == 1
+        answer = read_all(raw)
+        assert (answer.count(b"200 OK"), answer.count(b"connection: close")) == (1, 1)
 
 
 def test_slow_connections_do_not_keep_others_out(place):
