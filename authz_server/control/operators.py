@@ -14,6 +14,8 @@ LOCAL: Final = "local"
 """Whoever may connect to the server's Unix socket, in `members` and as an author: one person to the rule of two."""
 GROUP: Final = "group:"
 """How a group is named where a principal could stand as well."""
+_NAMESPACE: Final = 2
+"""Segments of `ns/NAMESPACE/sa/ACCOUNT` that say where the account is."""
 
 
 class Right(StrEnum):
@@ -106,9 +108,15 @@ def _patterns(group: Group) -> Iterable[SpiffePattern]:
             pattern = compile_spiffe_pattern(member)
         except ValueError as error:
             raise ValueError(f"{group.name}.members: {error}") from None
-        if is_wide(member):
+        if is_wide(member) or _spans_namespaces(member):
             raise ValueError(
                 f"{group.name}.members: `{member}` fits workloads of any namespace, agents among them; "
                 "name the namespace of the operators"
             )
         yield pattern
+
+
+def _spans_namespaces(member: str) -> bool:
+    """Whether a wildcard stands where a namespace does: an account of the same name is soon made in another one."""
+    segments = member.split("/")[3:]
+    return any("*" in segment for segment in segments[:-1][:_NAMESPACE])

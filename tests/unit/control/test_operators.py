@@ -77,6 +77,8 @@ def test_with_groups_the_socket_needs_one():
         ("spiffe://**", "any namespace"),
         ("spiffe://corp.example/**", "any namespace"),
         ("spiffe://corp.example/ns/*/sa/*", "any namespace"),
+        ("spiffe://corp.example/ns/*/sa/soc", "any namespace"),
+        ("spiffe://corp.example/*/*/*/soc", "any namespace"),
         ("spiffe://*/ns/soc/sa/a", "trust domain"),
         ("jane", "starts with"),
     ],
@@ -86,6 +88,15 @@ def test_a_member_names_operators(member, expected):
     with pytest.raises(ValueError, match=r"soc\.members") as refused:
         Operators([Group("soc", (member,), ALL)])
     assert expected in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "member", ["spiffe://corp.example/ns/soc/**", "spiffe://corp.example/ns/soc/*/s", "spiffe://corp.example/soc/*"]
+)
+def test_behind_the_namespace_a_member_may_be_any(member):
+    """Who may make accounts there chooses the operators anyway."""
+    found = Operators([Group("soc", (member,), ALL)])
+    assert found.find(mtls("spiffe://corp.example/ns/soc/sa/s" if "/ns/" in member else "spiffe://corp.example/soc/s"))
 
 
 def test_a_fault_of_the_configuration_says_where():
