@@ -6,16 +6,19 @@ anew; what it may do is the service's to say.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 import grpc
 
 from authz_server.control.service import DETAILS, CallRefusedError, Method, Service
 from authz_server.errors import ConfigError, Fault
+from authz_server.listeners.arrivals import MAX_WAITING, Arrivals
 from authz_server.listeners.base import ListenerLimits
 from authz_server.listeners.doors import Door
 from authz_server.listeners.grpcio import GrpcioListener
+from authz_server.listeners.grpcio_health import GrpcioHealth
 from authz_server.model import Call
 
 LOG: Final = logging.getLogger(__name__)
@@ -29,7 +32,8 @@ MAX_STREAMS: Final = 32
 THREADS: Final = 8
 """Calls that are answered at once; each may wait for the store."""
 MAX_CALLS: Final = 64
-"""Calls at once, the waiting ones among them; more are refused by gRPC, and may be repeated."""
+"""Calls at once, the waiting ones among them; more are refused by gRPC, and may be repeated. Those whose message is not there
+yet stand beside them: any workload may call here."""
 
 
 class ControlListener(GrpcioListener):
@@ -44,13 +48,16 @@ class ControlListener(GrpcioListener):
     """
 
     _task = "control"
-    _max_rpcs = MAX_CALLS
+    _max_rpcs = MAX_CALLS + MAX_WAITING
 
     def __init__(self, door: Door, services: Sequence[Service]) -> None:
         check_operators_door(door)
         limits = ListenerLimits(MAX_MESSAGE, MAX_STREAMS, max_metadata=MAX_METADATA)
-        super().__init__(door, _decide_nothing, b"no decisions here", limits=limits, threads=THREADS)
+        super().__init__(door, _decide_nothing, b"no decisions here", limits=limits, threads=self._max_rpcs)
         self._services = tuple(services)
+        self._arrivals = Arrivals()
+        self._health = GrpcioHealth(self._admits, self._arrivals)
+        self._turns = threading.BoundedSemaphore(THREADS)
         self.refused = 0
         """Calls that ended with another status than OK."""
         self.faults = 0
@@ -59,7 +66,7 @@ class ControlListener(GrpcioListener):
     def _register(self, server: Any) -> None:
         for service in self._services:
             handlers = {
-                name: grpc.unary_unary_rpc_method_handler(self._serve(f"{service.name}/{name}", method))
+                name: grpc.stream_unary_rpc_method_handler(self._serve(f"{service.name}/{name}", method))
                 for name, method in service.methods.items()
             }
             server.add_registered_method_handlers(service.name, handlers)
@@ -68,11 +75,16 @@ class ControlListener(GrpcioListener):
         changed = {"grpc.max_receive_message_length": MAX_MESSAGE}
         return [(name, changed.get(name, value)) for name, value in super()._options()]
 
-    def _serve(self, name: str, method: Method) -> Callable[[bytes, grpc.ServicerContext], bytes]:
-        def serve(payload: bytes, context: grpc.ServicerContext) -> bytes:
+    def _serve(self, name: str, method: Method) -> Callable[[Iterator[bytes], grpc.ServicerContext], bytes]:
+        def serve(messages: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
+            payload = self._arrivals.take(messages, context)
+            if payload is None:
+                context.set_code(grpc.StatusCode.CANCELLED)
+                return b""
             self._flow.enter(1)
             try:
-                return self._answer(method, payload, context)
+                with self._turns:
+                    return self._answer(method, payload, context)
             except CallRefusedError as error:
                 self._refuse(context, error)
             except Exception as error:  # noqa: BLE001 - a handler never raises

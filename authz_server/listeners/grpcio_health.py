@@ -13,8 +13,10 @@ from typing import Any, Final
 
 import grpc
 
+from authz_server.listeners.arrivals import Arrivals
 from authz_server.listeners.health import NOT_SERVING, SERVICES, SERVING, UNKNOWN, requested_service
 
+HEALTH: Final = "grpc.health.v1.Health"
 MAX_WATCHERS: Final = 16
 """Each holds a thread that sleeps; Envoy and Kubernetes ask by Check and hold none."""
 
@@ -24,10 +26,12 @@ class GrpcioHealth:
 
     Args:
         admits: whether a call may ask; the same test that a Check has to pass.
+        arrivals: where anybody may call: what waits for the messages. Then there is no Watch, whose calls have no end.
     """
 
-    def __init__(self, admits: Callable[[grpc.ServicerContext], bool]) -> None:
+    def __init__(self, admits: Callable[[grpc.ServicerContext], bool], arrivals: Arrivals | None = None) -> None:
         self._admits = admits
+        self._arrivals = arrivals
         self._changed = threading.Condition()
         self._serving = False
         self._closed = False
@@ -36,11 +40,15 @@ class GrpcioHealth:
 
     def add_to(self, server: Any) -> None:
         """Register with a server."""
+        if self._arrivals is not None:
+            arrived = grpc.stream_unary_rpc_method_handler(self._check_arrived)
+            server.add_registered_method_handlers(HEALTH, {"Check": arrived})
+            return
         handlers = {
             "Check": grpc.unary_unary_rpc_method_handler(self._check),
             "Watch": grpc.unary_stream_rpc_method_handler(_Watch(self._watch, self._pool)),
         }
-        server.add_registered_method_handlers("grpc.health.v1.Health", handlers)
+        server.add_registered_method_handlers(HEALTH, handlers)
 
     def set_serving(self, serving: bool) -> None:  # noqa: FBT001 - the one thing that it says
         """Change the status and wake the watchers; never waits for one."""
@@ -77,6 +85,13 @@ class GrpcioHealth:
         if service not in SERVICES:
             context.set_code(grpc.StatusCode.NOT_FOUND)
         return self._status(service)
+
+    def _check_arrived(self, messages: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
+        payload = self._arrivals.take(messages, context) if self._arrivals is not None else None
+        if payload is None:
+            context.set_code(grpc.StatusCode.CANCELLED)
+            return UNKNOWN
+        return self._check(payload, context)
 
     def _watch(self, payload: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
         service = self._service(payload, context)

@@ -2,13 +2,14 @@
 
 import threading
 import time
+from contextlib import ExitStack
 
 import grpc
 import pytest
 
 from authz_server import doorway
 from authz_server.control.client import ContainmentClient, ControlUnreachableError, Target, open_channel
-from authz_server.control.control_listener import MAX_MESSAGE, ControlListener
+from authz_server.control.control_listener import MAX_MESSAGE, MAX_STREAMS, ControlListener
 from authz_server.control.operators import Group, Operators
 from authz_server.control.service import CallRefusedError, Service
 from authz_server.demo.pki import Authority
@@ -234,3 +235,37 @@ def test_more_calls_than_there_is_room_for_are_refused(directory, monkeypatch):
         assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
         leave.set()
         assert [call.result(timeout=20) for call in calls] == [b"done"] * 3
+
+
+@pytest.mark.parametrize(
+    "method", ["authz.v1.Containment/List", "grpc.health.v1.Health/Check", "grpc.health.v1.Health/Watch"]
+)
+def test_calls_without_a_message_keep_no_operator_out(listener, method):
+    """Any workload may call here, and begin as many as it likes: the oldest of them go."""
+    done = threading.Event()
+
+    def nothing():
+        done.wait(20)
+        yield from ()
+
+    with ExitStack() as stack:
+        stack.callback(done.set)
+        for number in range(4):
+            busy = stack.enter_context(grpc.insecure_channel(listener.address, [("number", number)]))
+            for _ in range(MAX_STREAMS):
+                begun = busy.stream_unary(f"/{method}").future(nothing())
+                stack.callback(begun.cancel)
+        await_value(lambda: listener._arrivals.evicted > 0 or method.endswith("Watch"))
+        with open_channel(Target(listener.address)) as opened:
+            for _ in range(3):
+                ContainmentClient(opened).contain(A13, 900, "INC-1")
+                assert len(list(ContainmentClient(opened).listing())) == 1
+
+
+def test_a_call_that_says_nothing_is_none(listener, office):
+    """It is no act, and no answer says that it was one."""
+    with grpc.insecure_channel(listener.address) as opened:
+        with pytest.raises(grpc.RpcError) as caught:
+            opened.stream_unary("/authz.v1.Containment/Contain")(iter(()))
+        assert caught.value.code() is grpc.StatusCode.CANCELLED
+    assert not office.desk.listing()
