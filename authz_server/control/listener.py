@@ -21,9 +21,11 @@ import grpc
 from authz_server.control.outcomes import TAKEN, Outcomes
 from authz_server.envoy.accesslog import SERVICE
 from authz_server.envoy.join import join_reporter
+from authz_server.listeners.arrivals import Arrivals
 from authz_server.listeners.base import ListenerLimits
 from authz_server.listeners.doors import Door
 from authz_server.listeners.grpcio import MAX_AGE_GRACE_MS, MAX_AGE_MS, GrpcioListener
+from authz_server.listeners.grpcio_health import GrpcioHealth
 from authz_server.model import Call, Caller
 
 MAX_MESSAGE: Final = 1024 * 1024
@@ -66,6 +68,7 @@ class AccessLogListener(GrpcioListener):
             limits=ListenerLimits(max_message=MAX_MESSAGE, max_concurrent_streams=MAX_STREAMS_OF_ONE + _SPARE_THREADS),
             threads=MAX_STREAMS + _SPARE_THREADS,
         )
+        self._health = GrpcioHealth(self._admits, Arrivals(_SPARE_THREADS // 2))  # none of a stream's threads
         self._outcomes = outcomes
         self._closing = threading.Event()
         self._streams: Counter[str] = Counter()

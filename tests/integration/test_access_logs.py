@@ -3,6 +3,7 @@
 import queue
 import threading
 import time
+from contextlib import ExitStack
 
 import grpc
 import pytest
@@ -234,3 +235,25 @@ def test_a_stop_does_not_wait_for_streams(directory, place):
     assert listener.streams == 0
     await_value(lambda: not [t for t in set(threading.enumerate()) - before if t.name.startswith("logs-")])
     listener.stop(10.0)
+
+
+@pytest.mark.parametrize("method", ["Check", "Watch"])
+def test_health_that_nobody_asks_for_in_the_end_keeps_no_proxy_out(listener, place, method):
+    """Whoever begins calls for it and sends nothing: the oldest of them go, and streams have their threads."""
+    done = threading.Event()
+
+    def nothing():
+        done.wait(20)
+        yield from ()
+
+    with ExitStack() as stack:
+        stack.callback(done.set)
+        for number in range(5):
+            busy = stack.enter_context(grpc.insecure_channel(listener.address, [("number", number)]))
+            for _ in range(70):
+                begun = busy.stream_unary(f"/grpc.health.v1.Health/{method}").future(nothing())
+                stack.callback(begun.cancel)
+        time.sleep(0.3)
+        with channel(listener.address) as opened:
+            report(opened, DENIED)
+        assert place.outcomes.counts["refused"] == 1
