@@ -6,13 +6,13 @@ anew; what it may do is the service's to say.
 """
 
 import logging
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 import grpc
 
 from authz_server.control.service import DETAILS, CallRefusedError, Method, Service
+from authz_server.control.turns import Turns
 from authz_server.errors import ConfigError, Fault
 from authz_server.listeners.arrivals import MAX_WAITING, Arrivals
 from authz_server.listeners.base import ListenerLimits
@@ -29,8 +29,6 @@ MAX_METADATA: Final = 64 * 1024
 """Bytes: the XFCC of a sidecar holds a certificate."""
 MAX_STREAMS: Final = 32
 """Calls of one connection at once: these are people, and their tools."""
-THREADS: Final = 8
-"""Calls that are answered at once; each may wait for the store."""
 MAX_CALLS: Final = 64
 """Calls at once, the waiting ones among them; more are refused by gRPC, and may be repeated. Those whose message is not there
 yet stand beside them: any workload may call here."""
@@ -57,7 +55,7 @@ class ControlListener(GrpcioListener):
         self._services = tuple(services)
         self._arrivals = Arrivals()
         self._health = GrpcioHealth(self._admits, self._arrivals)
-        self._turns = threading.BoundedSemaphore(THREADS)
+        self._turns = Turns()
         self.refused = 0
         """Calls that ended with another status than OK."""
         self.faults = 0
@@ -83,8 +81,7 @@ class ControlListener(GrpcioListener):
                 return b""
             self._flow.enter(1)
             try:
-                with self._turns:
-                    return self._answer(method, payload, context)
+                return self._answer(method, payload, context)
             except CallRefusedError as error:
                 self._refuse(context, error)
             except Exception as error:  # noqa: BLE001 - a handler never raises
@@ -102,13 +99,14 @@ class ControlListener(GrpcioListener):
         """The response to one call.
 
         Raises:
-            CallRefusedError: its caller has no name, or the method refuses it.
+            CallRefusedError: its caller has no name, or too many calls under way, or the method refuses it.
         """
         caller = self._caller or self._identify(context)
         if not caller.valid:
             text = f"the caller cannot be identified: {caller.reason}"
             raise CallRefusedError(grpc.StatusCode.UNAUTHENTICATED, "unauthenticated", text)
-        return method(payload, caller)
+        with self._turns.of(caller.id):
+            return method(payload, caller)
 
     def _refuse(self, context: grpc.ServicerContext, error: CallRefusedError) -> None:
         self.refused += 1

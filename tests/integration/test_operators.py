@@ -16,7 +16,7 @@ from authz_server.demo.pki import Authority
 from authz_server.errors import ConfigError
 from authz_server.identity.svid import SvidVerifier, parse_bundle
 from authz_server.listeners.doors import Door, ServerTls, token_digest
-from authz_server.model import Entity
+from authz_server.model import Caller, CallerKind, Entity
 from tests.envoy_site import await_value
 from tests.listening import SERVING, channel, health_of, running, short_directory
 from tests.operating import A13, ALICE, ALL, BOB, JUNIOR, Office
@@ -269,3 +269,17 @@ def test_a_call_that_says_nothing_is_none(listener, office):
             opened.stream_unary("/authz.v1.Containment/Contain")(iter(()))
         assert caught.value.code() is grpc.StatusCode.CANCELLED
     assert not office.desk.listing()
+
+
+def test_one_callers_calls_keep_no_operator_waiting():
+    """Whatever they take: half of the threads are for others."""
+    done = threading.Event()
+    service = Service("slow", {"Wait": lambda payload, caller: payload if caller.id == ALICE else done.wait(20) and b""})  # fmt: skip
+    door = Door("localhost:0", sidecar_caller=lambda text: Caller(CallerKind.SIDECAR, text))
+    with running(ControlListener(door, [service])) as found, grpc.insecure_channel(found.address) as opened:
+        wait = opened.unary_unary("/slow/Wait")
+        waiting = [wait.future(b"", metadata=[("x-forwarded-client-cert", AGENT)]) for _ in range(16)]
+        await_value(lambda: found.counts.calls >= len(waiting))
+        assert wait(b"x", timeout=10, metadata=[("x-forwarded-client-cert", ALICE)]) == b"x"
+        done.set()
+        assert [each.result(timeout=10) for each in waiting] == [b""] * 16

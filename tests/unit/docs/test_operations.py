@@ -82,14 +82,14 @@ def refused_operators():
     literal, indirect = given("Refusal", "containment")
     shown, _ = given("refusal", "control/containment_service.py", "control/containment_messages.py")
     assert indirect == {("desk.py", "code")}
-    return literal | shown | {"stored_later", "store_unavailable", "internal", "unauthenticated"}
+    return literal | shown | {"stored_later", "store_unavailable", "internal", "unauthenticated", "too_many_calls"}
 
 
 def test_the_refusals_of_operators_are_complete():
     """Each with its status."""
     assert codes("containment.md", "Reason", "The API") == refused_operators()
     for row in rows("containment.md", "Reason", "The API"):
-        for code in set(row.words("Reason")) - {"internal", "unauthenticated"}:
+        for code in set(row.words("Reason")) - {"internal", "unauthenticated", "too_many_calls"}:
             assert refusal(code, "").status.name == row.cells["Status"], code
 
 
