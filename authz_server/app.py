@@ -126,7 +126,8 @@ class Server:
         if self.config.role == "control":
             return []
         return [
-            build_listener(listen, self.config, self.engine.decide, self._verifier) for listen in self.config.listen
+            build_listener(listen, self.config, self.engine.decide, self._verifier, self.engine.knows)
+            for listen in self.config.listen
         ]
 
     @property

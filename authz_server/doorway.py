@@ -26,9 +26,20 @@ MAX_TOKENS: Final = 2
 
 
 def build_listener(
-    listen: Listen, config: Config, decide: Decide, verifier: Callable[[], SvidVerifier | None]
+    listen: Listen,
+    config: Config,
+    decide: Decide,
+    verifier: Callable[[], SvidVerifier | None],
+    knows: Callable[[Caller], bool],
 ) -> Listener:
     """The listener of one entry: grpcio for mutual TLS, else the native front where there is one.
+
+    Args:
+        listen: the entry.
+        config: whose it is.
+        decide: the decision.
+        verifier: gives that of the moment.
+        knows: whether a caller may ask at all.
 
     Raises:
         ConfigError: the entry cannot be used.
@@ -36,7 +47,7 @@ def build_listener(
     door = build_door(listen, verifier)
     limits = ListenerLimits(max_message=assembly.max_message(config))
     if listen.server == "grpcio" or door.tls is not None or NativeListener is None:
-        return GrpcioListener(door, decide, DENIED_503, limits=limits)
+        return GrpcioListener(door, decide, DENIED_503, limits=limits, knows=knows)
     return NativeListener(door, decide, DENIED_503, limits=limits, threads=config.threads)
 
 

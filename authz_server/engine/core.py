@@ -15,13 +15,15 @@ from authz_server.engine.batch import WHOLE, Batch, Done, Several, Waiting
 from authz_server.engine.containing import Containing
 from authz_server.engine.folds import apart, without_lowering
 from authz_server.engine.heirs import extend, take_inherited
-from authz_server.engine.judge import DEADLINE_RESERVE_MS, LATE, Judge, withdraw
+from authz_server.engine.judge import DEADLINE_RESERVE_MS, LATE, Judge
 from authz_server.engine.leases import LeasedMeter
 from authz_server.engine.measuring import Answers, Asked, Measuring, owner_of
 from authz_server.engine.ports import Ports, Trust
+from authz_server.engine.refusing import withdraw
 from authz_server.engine.several import Gathered, Part
 from authz_server.engine.standing import Standing, standing
-from authz_server.model import Call, Entity, Outcome, Request
+from authz_server.identity.caller import check_proxy
+from authz_server.model import Call, Caller, Entity, Outcome, Request
 from authz_server.pdp import Decided, Pending
 from authz_server.record import DecisionEvent
 from authz_server.signals import Hit, Measurement, Readings
@@ -58,6 +60,10 @@ class Engine:
     def standing(self) -> Standing:
         """How it stands with the store, for readiness and metrics."""
         return standing(self._ports, self._measuring, self._containing)
+
+    def knows(self, caller: Caller) -> bool:
+        """Whether a caller may ask at all, whatever it asks about."""
+        return not check_proxy(caller, self.trust.callers)
 
     def decide(self, calls: Sequence[Call]) -> list[bytes]:
         """Decide a batch.

@@ -9,8 +9,9 @@ from authz_server.engine.carrying import carry
 from authz_server.engine.lifting import Maker, lift
 from authz_server.engine.measuring import Asked
 from authz_server.engine.ports import Ports
+from authz_server.engine.refusing import denied, ended, withdraw
 from authz_server.errors import DecodeError
-from authz_server.identity.caller import check_caller, reporter_of
+from authz_server.identity.caller import check_destination, check_proxy, reporter_of
 from authz_server.model import (
     ABSENT,
     OPEN_TASK,
@@ -57,13 +58,16 @@ class Judge:
             return Done(None, Decided(batch.refused))
         if call.remaining_ms is not None and call.remaining_ms < DEADLINE_RESERVE_MS:
             return Done(None, Decided(LATE))
+        fault = check_proxy(call.caller, batch.trust.callers)
+        if fault:
+            return denied(Reason.DENIED, fault)
         try:
             request = self._ports.decoder.decode(call.payload)
         except DecodeError as error:
-            return Done(None, Decided(Verdict(Decision.DENY, Reason.DECODE_ERROR, detail=error.code)))
-        fault = check_caller(call.caller, request, batch.trust.callers)
+            return denied(Reason.DECODE_ERROR, error.code)
+        fault = check_destination(call.caller, request, batch.trust.callers)
         if fault:
-            return Done(request, Decided(Verdict(Decision.DENY, Reason.DENIED, detail=fault)))
+            return denied(Reason.DENIED, fault, request)
         identity = batch.trust.authenticator.authenticate(request, call.caller, batch.now)
         if isinstance(identity, Invalid):
             held = (
@@ -160,7 +164,7 @@ class Judge:
         if held is not None:
             return withdraw(each, read, held)
         if not is_open:
-            return withdraw(each, read, _ended(each.principal))
+            return withdraw(each, read, ended(each.principal))
         refused = proofs.refusal(batch, each, read, local=local) if each.proof is not None else None
         if refused is not None:
             return withdraw(each, read, refused)
@@ -219,7 +223,7 @@ class Judge:
         if held is None:
             return None
         if held.rule == TASK_ENDED:
-            return _ended(principal)
+            return ended(principal)
         return pdp.refuse_contained(principal, held.rule)
 
     def ask(
@@ -230,19 +234,6 @@ class Judge:
         return Asked(owner, Measurement(hits, mark, flags), len(call.payload) > LARGE_CHECK)
 
 
-def _ended(principal: Principal | None) -> Verdict:
-    """The verdict on a step under a task that is over."""
-    name = principal.id if principal is not None else ""
-    return Verdict(Decision.DENY, Reason.TASK_MISMATCH, detail="task_ended", principal=name)
-
-
 def _own(each: Waiting, read: Readings) -> Readings:
     """The readings of the step's own hits."""
     return proofs.without_use(each, read._replace(contained=()) if read.contained else read)
-
-
-def withdraw(each: Waiting, read: Readings, verdict: Verdict) -> Decided:
-    """Refuse a step that was measured already."""
-    if isinstance(each.pending, Decided):
-        return Decided(verdict)
-    return Decided(verdict, pdp.withdrawn(each.pending, proofs.without_use(each, read)))

@@ -31,7 +31,7 @@ class TrustSettings(NamedTuple):
 
 
 class Authenticator:
-    """Authenticates requests that come from a proxy which `check_caller` has passed; immutable apart from its memos."""
+    """Authenticates requests that come from a proxy that `caller` has passed; immutable apart from its memos."""
 
     __slots__ = ("_forwarded", "_peer")
 

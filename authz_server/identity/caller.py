@@ -57,12 +57,11 @@ def build_caller_settings(
     return CallerSettings(patterns, "any", named)
 
 
-def check_caller(caller: Caller, request: Request, settings: CallerSettings) -> str:
-    """Check that the caller may ask about the request.
+def check_proxy(caller: Caller, settings: CallerSettings) -> str:
+    """Check that the caller may ask at all, before anything that it says is read.
 
     Returns:
-        `""`, or why not: `caller_invalid` (its identity does not hold), `caller_unknown` (no configured proxy) or
-        `caller_not_destination` (a proxy that reports what did not arrive at its own identity).
+        `""`, or why not: `caller_invalid` (its identity does not hold) or `caller_unknown` (no configured proxy).
     """
     if not caller.valid:
         return "caller_invalid"
@@ -71,15 +70,28 @@ def check_caller(caller: Caller, request: Request, settings: CallerSettings) -> 
     spiffe_id = parse_spiffe_id(caller.id)
     if spiffe_id is None or not spiffe_id.path:
         return "caller_invalid"
-    if settings.bind == "any" and caller.id in settings.gateways:
+    if _is_gateway(caller, settings):
         return ""
     for pattern in settings.proxies:
         if pattern.matches(caller.id):
-            break
-    else:
-        return "caller_unknown"
+            return ""
+    return "caller_unknown"
+
+
+def check_destination(caller: Caller, request: Request, settings: CallerSettings) -> str:
+    """Check that a caller which `check_proxy` has passed may ask about the request.
+
+    Returns:
+        `""`, or `caller_not_destination`: a proxy that reports what did not arrive at its own identity.
+    """
+    if caller.kind in _WITHOUT_SVID or _is_gateway(caller, settings):
+        return ""
     # The caller's ID is canonical, so equal text is the same identity and nothing has to be folded.
     return "" if request.destination_principal == caller.id else "caller_not_destination"
+
+
+def _is_gateway(caller: Caller, settings: CallerSettings) -> bool:
+    return settings.bind == "any" and caller.id in settings.gateways
 
 
 def reporter_of(caller: Caller, settings: CallerSettings) -> str:

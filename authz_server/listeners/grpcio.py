@@ -9,12 +9,14 @@ A handler never raises and never aborts: grpcio leaks on errors, and a proxy may
 """
 
 import threading
+from collections.abc import Callable, Iterator
 from concurrent import futures
 from typing import Any, Final
 
 import grpc
 
 from authz_server.errors import ConfigError, Fault
+from authz_server.listeners.arrivals import Arrivals
 from authz_server.listeners.base import (
     CHECK_SERVICE,
     KEEPALIVE_MS,
@@ -48,6 +50,8 @@ MAX_AGE_MS: Final = 300_000
 """A connection's age, after which gRPC asks the caller to open a new one: a removed anchor or caller is out within it."""
 MAX_AGE_GRACE_MS: Final = 30_000
 """How long calls of an aged connection may still take."""
+_HEALTH_WAITING: Final = 4
+"""Checks of health whose message is not there yet; they have threads of their own number, and of more the oldest goes."""
 _CANCEL_S: Final = 1.0
 """How long grpcio may take to cancel what is left."""
 NO_DEADLINE_S: Final = 10_000_000.0
@@ -63,6 +67,8 @@ class GrpcioListener:
         failsafe: a serialised denial (503) for calls whose decision failed.
         limits: bounds.
         threads: how many handler threads decide.
+        knows: whether a caller is one that may ask. Any other is refused as its call begins: the message may never come, and
+            whoever waits for it is one of those threads.
 
     Raises:
         ConfigError: the door admits anybody without saying so, or a certificate cannot be used.
@@ -80,18 +86,20 @@ class GrpcioListener:
         *,
         limits: ListenerLimits = ListenerLimits(),  # noqa: B008 - an immutable tuple
         threads: int = HANDLER_THREADS,
+        knows: Callable[[Caller], bool] = lambda _: True,
     ) -> None:
         check_door(door)
         self._door = door
         self._guard = Guard(decide, failsafe)
         self._failsafe = failsafe
         self._limits = limits
-        self._size = threads
+        self._size = threads + _HEALTH_WAITING
+        self._knows = knows
         self._flow = Flow()
         self.certificates = CertificateFiles(door.tls) if door.tls else None
         """The TLS files, whose `error` belongs into the readiness detail."""
         self._socket = SocketFile(door.socket_path, door.group) if door.socket_path else None
-        self._health = GrpcioHealth(self._admits)
+        self._health = GrpcioHealth(self._admits, Arrivals(_HEALTH_WAITING), watched=True)
         self._server: grpc.Server | None = None
         self._pool: futures.ThreadPoolExecutor | None = None
         self._caller: Caller | None = None
@@ -128,7 +136,7 @@ class GrpcioListener:
 
     def _register(self, server: Any) -> None:
         """Add the methods that this listener serves beside health."""
-        handler = grpc.unary_unary_rpc_method_handler(self._check)
+        handler = grpc.stream_unary_rpc_method_handler(self._check)
         server.add_registered_method_handlers(CHECK_SERVICE, {"Check": handler})
 
     def set_serving(self, serving: bool) -> None:  # noqa: FBT001 - the one thing that it says
@@ -185,21 +193,26 @@ class GrpcioListener:
             ("grpc.max_connection_age_grace_ms", MAX_AGE_GRACE_MS),
         ]
 
-    def _check(self, payload: bytes, context: grpc.ServicerContext) -> bytes:
+    def _check(self, messages: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
         """One Check, on raw bytes."""
         metadata = context.invocation_metadata()
         if not self._admits(context):
             context.set_code(grpc.StatusCode.UNAUTHENTICATED)
             context.set_details("Unauthenticated")
             return self._failsafe
+        try:
+            caller = self._caller or self._identify(context)
+            payload = next(messages) if self._knows(caller) else b""
+        except Exception:  # noqa: BLE001 - an exception here would become a gRPC error; the caller has gone, among others
+            return self._failsafe
         self._flow.enter(1)
         late = 0
         try:
             left = context.time_remaining()
             remaining = remaining_ms(None if left > NO_DEADLINE_S else left, metadata)
-            answer = self._guard.answers((Call(payload, self._caller or self._identify(context), remaining),))[0]
+            answer = self._guard.answers((Call(payload, caller, remaining),))[0]
             late = not context.is_active()
-        except Exception:  # noqa: BLE001 - an exception here would become a gRPC error
+        except Exception:  # noqa: BLE001 - as above
             answer = self._failsafe
         finally:
             self._flow.leave(1, late)

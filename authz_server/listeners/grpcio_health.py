@@ -26,12 +26,16 @@ class GrpcioHealth:
 
     Args:
         admits: whether a call may ask; the same test that a Check has to pass.
-        arrivals: where anybody may call: what waits for the messages. Then there is no Watch, whose calls have no end.
+        arrivals: waits for the messages of Check.
+        watched: whether there is a Watch, whose calls have no end.
     """
 
-    def __init__(self, admits: Callable[[grpc.ServicerContext], bool], arrivals: Arrivals | None = None) -> None:
+    def __init__(
+        self, admits: Callable[[grpc.ServicerContext], bool], arrivals: Arrivals, *, watched: bool = False
+    ) -> None:
         self._admits = admits
         self._arrivals = arrivals
+        self._watched = watched
         self._changed = threading.Condition()
         self._serving = False
         self._closed = False
@@ -40,14 +44,9 @@ class GrpcioHealth:
 
     def add_to(self, server: Any) -> None:
         """Register with a server."""
-        if self._arrivals is not None:
-            arrived = grpc.stream_unary_rpc_method_handler(self._check_arrived)
-            server.add_registered_method_handlers(HEALTH, {"Check": arrived})
-            return
-        handlers = {
-            "Check": grpc.unary_unary_rpc_method_handler(self._check),
-            "Watch": grpc.unary_stream_rpc_method_handler(_Watch(self._watch, self._pool)),
-        }
+        handlers = {"Check": grpc.stream_unary_rpc_method_handler(self._check_arrived)}
+        if self._watched:
+            handlers["Watch"] = grpc.unary_stream_rpc_method_handler(_Watch(self._watch, self._pool))
         server.add_registered_method_handlers(HEALTH, handlers)
 
     def set_serving(self, serving: bool) -> None:  # noqa: FBT001 - the one thing that it says
@@ -87,7 +86,7 @@ class GrpcioHealth:
         return self._status(service)
 
     def _check_arrived(self, messages: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
-        payload = self._arrivals.take(messages, context) if self._arrivals is not None else None
+        payload = self._arrivals.take(messages, context)
         if payload is None:
             context.set_code(grpc.StatusCode.CANCELLED)
             return UNKNOWN

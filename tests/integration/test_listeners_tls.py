@@ -1,16 +1,20 @@
 """Mutual TLS on the grpcio listener, with certificates that change while it runs."""
 
+import threading
 import time
 
 import grpc
 import pytest
+from cryptography import x509
 
 from authz_server.demo.pki import Authority
 from authz_server.errors import ConfigError
+from authz_server.listeners.base import CHECK_METHOD
 from authz_server.listeners.doors import Door, ServerTls
-from authz_server.listeners.grpcio import GrpcioListener
+from authz_server.listeners.grpcio import HANDLER_THREADS, GrpcioListener
 from authz_server.listeners.native import NativeListener
 from authz_server.model import Caller, CallerKind
+from tests.envoy_site import await_value
 from tests.listening import FAILSAFE, SERVING, Recorder, channel, check, echo, health_of, running, short_directory
 
 pytestmark = pytest.mark.server
@@ -137,3 +141,46 @@ def test_the_native_listener_refuses_tls(directory):
     """Certificates given to a door without TLS are an error, never ignored."""
     with pytest.raises(ConfigError, match="no TLS"):
         NativeListener(Certificates(directory).door(tls_caller), echo, FAILSAFE)
+
+
+def began(opened, method, done):
+    """A call that has begun and brings no message until `done`."""
+
+    def nothing():
+        done.wait(20)
+        yield from ()
+
+    return opened.stream_unary(method).future(nothing())
+
+
+def test_calls_of_strangers_that_never_say_anything_keep_no_proxy_out(directory):
+    """Whoever has a certificate may connect; who is no proxy is refused as the call begins, and holds no thread."""
+    files, decide, done = Certificates(directory), Recorder(), threading.Event()
+    agent, proxy = "spiffe://test.example/ns/agents/sa/a", "spiffe://test.example/ns/crm/sa/api"
+
+    def caller_of(pem):
+        (uri,) = (
+            x509.load_pem_x509_certificate(pem)
+            .extensions.get_extension_for_class(x509.SubjectAlternativeName)
+            .value.get_values_for_type(x509.UniformResourceIdentifier)
+        )
+        return Caller(CallerKind.MTLS, uri)
+
+    svid = files.authority.issue(agent)
+    stranger = grpc.ssl_channel_credentials(files.authority.bundle_pem, svid.key_pem, svid.chain_pem)
+    listener = GrpcioListener(files.door(caller_of), decide, FAILSAFE, knows=lambda caller: caller.id == proxy)
+    credentials, _ = files.client()
+    with (
+        running(listener),
+        channel(listener.address, stranger) as strange,
+        channel(listener.address, credentials) as opened,
+    ):
+        calls = [began(strange, CHECK_METHOD, done) for _ in range(3 * HANDLER_THREADS)]
+        calls += [began(strange, "/grpc.health.v1.Health/Check", done) for _ in range(3 * HANDLER_THREADS)]
+        assert [check(opened)(b"x", timeout=10) for _ in range(3)] == [b"ok"] * 3
+        assert health_of(opened) == SERVING
+        await_value(lambda: len(decide.calls) == 3 * HANDLER_THREADS + 3)
+        done.set()
+        for call in calls:
+            call.cancel()
+    assert {(call.caller.id, call.payload) for call in decide.calls} == {(agent, b""), (proxy, b"x")}

@@ -19,7 +19,7 @@ SELF = "spiffe://corp.example/ns/authz/sa/server"
 
 def build(text):
     config = load_config("config.yaml", f"listen: [{text}]\n".encode(), {})
-    return doorway.build_listener(config.listen[0], config, lambda calls: [], lambda: None)
+    return doorway.build_listener(config.listen[0], config, lambda calls: [], lambda: None, lambda caller: True)
 
 
 @pytest.fixture

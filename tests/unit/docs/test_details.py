@@ -52,7 +52,7 @@ def test_the_details_of_identities_are_complete():
 
 
 def test_the_details_of_the_asking_proxy_are_complete():
-    """Whatever `check_caller` refuses."""
+    """Whatever `check_proxy` and `check_destination` refuse."""
     assert codes("decisions.md", "Code", "Details of the asking proxy") == returned("identity/caller.py")
 
 

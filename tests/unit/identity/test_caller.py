@@ -2,13 +2,24 @@
 
 import pytest
 
-from authz_server.identity.caller import CallerSettings, build_caller_settings, check_caller, reporter_of
+from authz_server.identity.caller import (
+    CallerSettings,
+    build_caller_settings,
+    check_destination,
+    check_proxy,
+    reporter_of,
+)
 from authz_server.model import Caller, CallerKind
 
 API = "spiffe://corp.example/ns/crm/sa/api"
 GATEWAY = "spiffe://corp.example/ns/edge/sa/gateway"
 BOUND = build_caller_settings(["spiffe://corp.example/ns/crm/sa/*", GATEWAY])
 OPEN = build_caller_settings(["spiffe://corp.example/ns/crm/sa/*"], "any", [GATEWAY])
+
+
+def check_caller(caller, request, settings):
+    """Both checks, in their order."""
+    return check_proxy(caller, settings) or check_destination(caller, request, settings)
 
 
 @pytest.mark.parametrize("kind", [CallerKind.SOCKET, CallerKind.TOKEN, CallerKind.INSECURE])

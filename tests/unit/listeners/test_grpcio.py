@@ -42,7 +42,7 @@ class Context:
 def test_a_failure_around_the_decision_denies(broken):
     """And the call counts as answered, so that a drain does not wait for it."""
     listener = GrpcioListener(Door("unix:/nonexistent/s"), lambda calls: [b"ok"] * len(calls), DENIED)
-    assert listener._check(b"x", Context(broken)) == DENIED
+    assert listener._check(iter([b"x"]), Context(broken)) == DENIED
     assert listener.counts.calls == listener.counts.answered == 1
 
 
@@ -51,7 +51,7 @@ def test_a_stranger_gets_a_denial_beside_the_status():
     door = Door("127.0.0.1:0", caller_token_sha256=(token_digest("x" * 32),))
     listener = GrpcioListener(door, lambda calls: [b"ok"] * len(calls), DENIED)
     context = Context()
-    assert listener._check(b"x", context) == DENIED
+    assert listener._check(iter([b"x"]), context) == DENIED
     assert context.code is grpc.StatusCode.UNAUTHENTICATED
     assert listener.counts.calls == 0
 
