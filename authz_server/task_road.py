@@ -22,7 +22,7 @@ from authz_server.errors import StateUnavailableError
 from authz_server.keyhash import KeyedHash
 from authz_server.minting.minter import Minter
 from authz_server.minting.secrets import SecretFile, StaticSecrets
-from authz_server.model import TASK_ENDED, Caller, CallerKind, Entity
+from authz_server.model import TASK_ENDED, Entity
 from authz_server.policy.snapshot import Snapshot
 from authz_server.state.base import Store
 from authz_server.state.keys import TAG_BYTES
@@ -31,7 +31,6 @@ from authz_server.taskbook.book import TaskBook
 from authz_server.taskbook.desk import TaskDesk
 from authz_server.taskbook.keys import REFRESH_S, TokenKeys
 from authz_server.taskbook.memory import MemoryTaskBook
-from authz_server.taskbook.opening import LOCAL
 from authz_server.taskbook.ports import DeskPorts
 from authz_server.taskbook.record import TaskRecord
 from authz_server.taskbook.shared import SharedTaskBook
@@ -103,9 +102,14 @@ class TaskRoad:
             shelf = self._shelf = SharedShelf(self._shared, self._road.opener, Box(keyed), self._tag, self._road.signer)
         self.approvals: ApprovalDesk | None = None
         if self._road.signer is not None:
-            self.approvals = ApprovalDesk(shelf, assembly.clock, assembly.new_id, log)
+            self.approvals = ApprovalDesk(shelf, assembly.clock, assembly.new_id, log, keyed=keyed, chain=self._parties)
         post = self.approvals.take if self.approvals is not None else shelf.ask
         self.approver = Approver(keyed, shelf, store, post)
+
+    def _parties(self, task_id: str) -> frozenset[str]:
+        """Everybody who has a part in a task of the book."""
+        task = self._book.find(task_id, assembly.clock()) if self._book is not None else None
+        return task.parties if task is not None else frozenset()
 
     def _build_tasks(
         self, config: Config, keys: TokenKeys, policy: Callable[[], Snapshot], operators: Operators, log: Log
@@ -124,7 +128,7 @@ class TaskRoad:
                 book=book,
                 tokens=TaskTokens(settings, keys.signer, keys.verifier, assembly.new_id),
                 policy=policy,
-                groups=lambda caller: _groups(operators, caller),
+                groups=operators.groups_of,
                 is_contained=self._is_contained,
                 tell_end=self._tell_end,
                 clock=assembly.clock,
@@ -240,10 +244,3 @@ class TaskRoad:
 def _never_gone(_agent: str, _since: float) -> bool:
     """Nobody says which workloads there are."""
     return False
-
-
-def _groups(operators: Operators, caller: str) -> frozenset[str]:
-    """The groups of somebody who was authenticated by this name."""
-    kind = CallerKind.SOCKET if caller == LOCAL else CallerKind.MTLS
-    operator = operators.find(Caller(kind, caller))
-    return frozenset(operator.groups if operator is not None else ())

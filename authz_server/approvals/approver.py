@@ -4,17 +4,16 @@ An approval is spent only when the step is allowed in the end, in the store and 
 fingerprint, so that Envoy's repeat of the same check passes with it and nothing else does.
 """
 
-import json
 from collections import deque
 from collections.abc import Callable
 from threading import Lock
-from typing import Any, Final
+from typing import Final
 
-from authz_server.approvals.binding import ARGUMENTS, Challenged, approval_id
-from authz_server.approvals.record import MAX_SHOWN, Ask, AskedRule, Grant
+from authz_server.approvals.asking import describe
+from authz_server.approvals.binding import Bound, Challenged, approval_id, bound_of
+from authz_server.approvals.record import Ask, Grant
 from authz_server.approvals.shelf import Shelf
-from authz_server.content.json_strict import parse_json
-from authz_server.errors import DecodeError, StateUnavailableError
+from authz_server.errors import StateUnavailableError
 from authz_server.keyhash import KeyedHash
 from authz_server.model import Entity
 from authz_server.pdp import Decided
@@ -22,8 +21,6 @@ from authz_server.signals import Hit, Measurement, Readings, Signal, SignalKind
 from authz_server.state.base import Store
 from authz_server.verdict import Decision
 
-PENDING_S: Final = 3600.0
-"""How long an ask waits for somebody; nobody answering is a refusal."""
 MAX_QUEUED: Final = 1024
 """Asks that wait to be sent; beyond it new ones are not asked, which denies."""
 REMEMBERED: Final = 4096
@@ -73,26 +70,27 @@ class Approver:
             The decision that an approval brought about, or None where the challenge stands; and the approval's id, `""` when
             none can be had.
         """
-        name = approval_id(self._keyed, challenged)
-        if not name:
+        bound = bound_of(challenged)
+        if bound is None:
             return None, ""
+        name = approval_id(self._keyed, bound)
         try:
             grant = self._shelf.find(name, now)
         except StateUnavailableError:
             return None, name
         if grant is None:
-            self._ask(name, challenged, now)
+            self._ask(name, challenged, bound, now)
             return None, name
         if grant.state != "approved":
             return None, name
         decided = redo(frozenset(grant.rules))
         if decided.verdict.decision is not Decision.ALLOW:
             if decided.verdict.decision is Decision.CHALLENGE:  # others have to agree, too
-                self._ask(name, challenged, now)
+                self._ask(name, challenged, bound, now)
             return None, name
         if self._spend(grant, mark):
             return decided, name
-        self._ask(name, challenged, now)  # used up: somebody may grant it once more
+        self._ask(name, challenged, bound, now)  # used up: somebody may grant it once more
         return None, name
 
     def flush(self) -> None:
@@ -112,54 +110,10 @@ class Approver:
         (found,) = self._store.apply([Measurement((hit,), mark)])
         return isinstance(found, Readings) and not found.degraded and 0 < found.values[0] <= grant.uses
 
-    def _ask(self, name: str, challenged: Challenged, now: float) -> None:
+    def _ask(self, name: str, challenged: Challenged, bound: Bound, now: float) -> None:
         if len(self._queue) >= MAX_QUEUED or now - self._sent.get(name, -AGAIN_S) < AGAIN_S:
             return
         if len(self._sent) >= REMEMBERED:
             self._sent.clear()
         self._sent[name] = now
-        self._queue.append(_describe(name, challenged, now))
-
-
-def _describe(name: str, challenged: Challenged, now: float) -> Ask:
-    request, demands, task = challenged.request, challenged.demands, challenged.task
-    reasons = {rule.name: rule.entry.reason for rule in challenged.snapshot.rules.rules}
-    bound = any(demand.binds == ARGUMENTS for demand in demands)
-    return Ask(
-        id=name,
-        principal=challenged.principal.id,
-        lineage=challenged.lineage,
-        parties=tuple(sorted(challenged.parties))[:32],
-        task=task.template if task is not None else "",
-        task_id=task.id if task is not None else "",
-        action=challenged.verdict.action,
-        destination=challenged.destination,
-        method=request.method,
-        host=request.host,
-        path=request.path[:2048],
-        query=request.query[:2048],
-        shown=_shown(challenged) if bound else "",
-        rules=tuple(
-            AskedRule(name=demand.rule, reason=reasons.get(demand.rule, ""), groups=demand.approvers)
-            for demand in demands
-        ),
-        binds="arguments" if bound else "action",
-        uses=min(demand.uses for demand in demands),
-        expires_s=min(demand.expires_s for demand in demands),
-        asked=now,
-        until=now + PENDING_S,
-    )
-
-
-def _shown(challenged: Challenged) -> str:
-    """What an approver can read of a body: JSON in one line, of a call its parameters, or how much there is of something else."""
-    body, call = challenged.request.body, challenged.call
-    if not body:
-        return ""
-    try:
-        # Only where the catalogue says that it is a call: else an agent could hide what matters beside `params`.
-        found: Any = call.document.get("params") if call is not None else parse_json(body)
-    except DecodeError:
-        return f"{len(body)} bytes that are no JSON"
-    text = json.dumps(found, ensure_ascii=True, separators=(",", ":"))
-    return text if len(text) <= MAX_SHOWN else f"{text[: MAX_SHOWN - 24]}… ({len(text)} in all)"[:MAX_SHOWN]
+        self._queue.append(describe(name, challenged, bound, now))

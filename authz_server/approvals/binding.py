@@ -13,6 +13,8 @@ from authz_server.policy.snapshot import Snapshot
 from authz_server.verdict import Demand, Verdict
 
 ARGUMENTS: Final = "arguments"
+MAX_TARGET: Final = 2048
+"""Characters of a path, and of a query, that an approval can be for: an approver is shown all of it."""
 _LABEL: Final = "authz-server/approval 1"
 """First part under the keyed hash. Nothing else that is hashed begins so."""
 
@@ -60,54 +62,84 @@ class Challenged(NamedTuple):
         return self.snapshot.catalogue.classify(self.request).rpc
 
 
+class Bound(NamedTuple):
+    """What one approval is for; whoever knows all of it and the secret of the deployment can name it."""
+
+    lineage: tuple[str, str]
+    principal: str
+    task_id: str
+    destination: str
+    action: str
+    method: str
+    host: str
+    path: str
+    query: str
+    body: str
+    """What stands for the body, see `digest_of`; `""` where it is not bound."""
+    rules: tuple[tuple[str, str], ...]
+    """Names and digests."""
+    text: bytes = b""
+    """What `body` is the digest of."""
+
+
 def rule_digests(challenged: Challenged) -> Mapping[str, str]:
     """What the challenging rules say, by their names: an approval under another wording is none."""
     wanted = {demand.rule for demand in challenged.demands}
     return {rule.name: digest_of_rule(rule.entry) for rule in challenged.snapshot.rules.rules if rule.name in wanted}
 
 
-def approval_id(keyed: KeyedHash, challenged: Challenged) -> str:
-    """Name the approval of a step: 32 hexadecimal digits, the same for the same step and for no other.
+def bound_of(challenged: Challenged) -> Bound | None:
+    """Say what an approval of a step is for.
 
     The body is part of it unless every rule binds the action only.
 
     Returns:
-        `""` when an approval could not say what it is for: the body that it has to bind is not all there.
+        None when an approval could not say it: the body that it has to bind is not all there, or the target is longer than
+        an approver is shown.
     """
-    request = challenged.request
-    body = ""
+    request, task = challenged.request, challenged.task
+    body, text = "", b""
     if any(demand.binds == ARGUMENTS for demand in challenged.demands):
         if request.body_state not in {BodyState.ABSENT, BodyState.COMPLETE}:
-            return ""
-        body = _digest(request.body, challenged.call)
-    rules = json.dumps(rule_digests(challenged), sort_keys=True)
-    task = challenged.task
-    return keyed.hex(
-        (
-            _LABEL,
-            *challenged.lineage,
-            challenged.principal.id,
-            task.id if task is not None else "",
-            challenged.destination,
-            challenged.verdict.action,
-            request.method,
-            request.host,
-            request.path,
-            request.query,
-            body,
-            rules,
-        )
+            return None
+        call = challenged.call
+        text = request.body if call is None else _text_of(call)
+        body = digest_of(text, is_call=call is not None)
+    if len(request.path) > MAX_TARGET or len(request.query) > MAX_TARGET:
+        return None
+    return Bound(
+        challenged.lineage,
+        challenged.principal.id,
+        task.id if task is not None else "",
+        challenged.destination,
+        challenged.verdict.action,
+        request.method,
+        request.host,
+        request.path,
+        request.query,
+        body,
+        tuple(sorted(rule_digests(challenged).items())),
+        text,
     )
 
 
-def _digest(body: bytes, call: Rpc | None) -> str:
-    """What stands for a body: of a call all but its id and what follows it around, which a client makes anew for each try."""
-    if call is None:
-        return sha256(body).hexdigest()
+def approval_id(keyed: KeyedHash, bound: Bound) -> str:
+    """Name an approval: 32 hexadecimal digits, the same for the same step and for no other."""
+    rules = json.dumps(dict(bound.rules), sort_keys=True)
+    return keyed.hex((_LABEL, *bound.lineage, *bound[1:-2], rules))
+
+
+def digest_of(text: bytes, *, is_call: bool) -> str:
+    """What stands for a body, or for a call in it: they are told apart."""
+    digest = sha256(text).hexdigest()
+    return f"call {digest}" if is_call else digest
+
+
+def _text_of(call: Rpc) -> bytes:
+    """Of a call all but its id and what follows it around, which a client makes anew for each try."""
     document = {name: value for name, value in call.document.items() if name != "id"}
     params = document.get("params", {})
     if isinstance(params.get("_meta"), dict):
         meta = {name: value for name, value in params["_meta"].items() if name not in _OF_ONE_TRY}
         document["params"] = {**params, "_meta": meta}
-    text = json.dumps(document, sort_keys=True)
-    return f"call {sha256(text.encode('ascii')).hexdigest()}"
+    return json.dumps(document, sort_keys=True).encode("ascii")

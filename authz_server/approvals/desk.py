@@ -1,13 +1,15 @@
 """Where people grant and refuse: whoever is in a rule's group of approvers and has no part in the step."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from threading import Lock
 from typing import Any, Final, Protocol
 
-from authz_server.approvals.record import Ask, Grant
+from authz_server.approvals.asking import is_genuine
+from authz_server.approvals.record import PENDING_S, Ask, Grant
 from authz_server.approvals.shelf import Shelf
 from authz_server.errors import AuthzError
+from authz_server.keyhash import KeyedHash
 
 MAX_OPEN: Final = 5
 """Asks of one lineage for one action and one group at once: who is asked too often agrees without looking (fatigue)."""
@@ -44,14 +46,25 @@ class ApprovalDesk:
         clock: Unix seconds.
         new_id: 32 random hexadecimal digits.
         log: takes a record of each act.
+        keyed: names approvals.
+        chain: everybody who has a part in a task, by its id.
     """
 
-    __slots__ = ("_clock", "_lock", "_log", "_new_id", "_shelf", "tired")
+    __slots__ = ("_chain", "_clock", "_keyed", "_lock", "_log", "_new_id", "_shelf", "tired")
 
     def __init__(
-        self, shelf: Shelf, clock: Callable[[], float], new_id: Callable[[], str], log: Callable[[dict[str, Any]], None]
+        self,
+        shelf: Shelf,
+        clock: Callable[[], float],
+        new_id: Callable[[], str],
+        log: Callable[[dict[str, Any]], None],
+        *,
+        keyed: KeyedHash,
+        chain: Callable[[str], Collection[str]] = lambda _: (),
     ) -> None:
         self._shelf = shelf
+        self._keyed = keyed
+        self._chain = chain
         self._clock = clock
         self._new_id = new_id
         self._log = log
@@ -79,6 +92,11 @@ class ApprovalDesk:
 
     def _take(self, ask: Ask, known: dict[str, Ask]) -> bool:
         """Take one; `known` are the open ones, all of which are opened for each look at the shelf."""
+        if not is_genuine(self._keyed, ask):
+            self._log({"event": "approval_forged", "alert": "critical", "approval": ask.id, "action": ask.action})
+            return False
+        now = self._clock()
+        ask = ask.model_copy(update={"asked": min(ask.asked, now), "until": min(ask.until, now + PENDING_S)})
         open_now = Counter(key for other in known.values() if other.id != ask.id for key in _crowds(other))
         if any(open_now[key] >= MAX_OPEN for key in _crowds(ask)):
             self.tired += 1
@@ -100,7 +118,7 @@ class ApprovalDesk:
         if CAN_APPROVE not in rights:
             return []
         asks = self._shelf.asks(self._clock())
-        mine = [ask for ask in asks if author not in ask.parties and _lifted(ask, groups)]
+        mine = [ask for ask in asks if _lifted(ask, groups) and author not in _named(ask)]
         return sorted(mine, key=lambda ask: (ask.asked, ask.id))
 
     def approve(self, author: str, rights: frozenset[str], groups: frozenset[str], ask_id: str, reason: str) -> Grant:
@@ -186,9 +204,13 @@ class ApprovalDesk:
         ask = next((ask for ask in self._shelf.asks(self._clock()) if ask.id == ask_id), None)
         if ask is None:
             raise ApprovalError("approval_unknown", "nobody asks for this, or not any more")
-        if author in ask.parties:
+        if self._has_part(author, ask):
             raise ApprovalError("approval_own", "nobody grants what is done in their own name")
         return ask
+
+    def _has_part(self, author: str, ask: Ask) -> bool:
+        """Whether the step is made in this author's name; an ask that leaves somebody out is not believed."""
+        return author in _named(ask) or (bool(ask.task_id) and author in self._chain(ask.task_id))
 
     def _tell(self, event: str, author: str, ask: Ask, grant: Grant) -> None:
         self._log(
@@ -211,6 +233,11 @@ def _lifted(ask: Ask, groups: frozenset[str]) -> tuple[str, ...]:
     return tuple(
         rule.name for rule in ask.rules if any(group.removeprefix("group:") in groups for group in rule.groups)
     )
+
+
+def _named(ask: Ask) -> frozenset[str]:
+    """Everybody who an ask says has a part in the step."""
+    return frozenset((ask.principal, *ask.lineage, *ask.parties))
 
 
 def _crowds(ask: Ask) -> list[tuple[object, ...]]:

@@ -8,8 +8,10 @@ from authz_server.errors import DecodeError
 
 MAX_SEALED: Final = 16_384
 """Bytes of either."""
-MAX_SHOWN: Final = 2048
-"""Characters of the arguments that an approver is shown; the digest binds all of them."""
+MAX_SHOWN: Final = 3072
+"""Characters of the arguments that an approver can be shown: all of them or none, so that nothing is hidden behind the others."""
+PENDING_S: Final = 3600.0
+"""How long an ask waits for somebody; nobody answering is a refusal."""
 
 _Id = Annotated[str, Field(pattern=r"^[0-9a-f]{32}\z")]
 _Text = Annotated[str, Field(max_length=2048)]
@@ -31,6 +33,8 @@ class AskedRule(_Record):
     reason: _Text
     groups: _Texts
     """`group:<name>` of those who may."""
+    digest: _Text
+    """What the rule says."""
 
 
 class Ask(_Record):
@@ -49,8 +53,12 @@ class Ask(_Record):
     host: _Text
     path: _Text
     query: _Text
-    shown: Annotated[str, Field(max_length=MAX_SHOWN)]
-    """What the approver is shown of the arguments."""
+    body: _Text
+    """What stands for the arguments; `""` where any will do."""
+    size: Annotated[int, Field(ge=0, lt=1 << 31)]
+    """Of the arguments, in bytes."""
+    text: Annotated[str, Field(max_length=MAX_SHOWN)]
+    """The arguments, as far as they can be shown."""
     rules: Annotated[tuple[AskedRule, ...], Field(max_length=32)]
     binds: Literal["arguments", "action"]
     uses: Annotated[int, Field(ge=1, le=100)]

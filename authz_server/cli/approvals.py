@@ -27,7 +27,7 @@ from authz_server.printable import printable
 if TYPE_CHECKING:
     from authz_server.proto.authz.v1.approvals_pb2 import Approval, AskedApproval
 
-MAX_SHOWN: Final = 2048
+MAX_SHOWN: Final = 3072
 """Characters of each part of a step: all that the server gives, since an approver must not grant what is cut off."""
 _IdArgument = Annotated[str, typer.Argument(metavar="ID", help="The approval's id, as `approvals` shows it.")]
 _ReasonOption = Annotated[str, typer.Option("--reason", help="Why, for the record.")]

@@ -5,6 +5,7 @@ from typing import Final, NamedTuple, TypeVar
 
 import grpc
 
+from authz_server.approvals.asking import shown
 from authz_server.approvals.desk import ApprovalDesk, ApprovalError
 from authz_server.approvals.record import Ask, Grant
 from authz_server.control.containment_messages import decode_request
@@ -87,7 +88,7 @@ def encode_ask(ask: Ask) -> pb.AskedApproval:
         host=ask.host,
         path=ask.path,
         query=ask.query,
-        arguments=ask.shown,
+        arguments=shown(ask),
         rules=[pb.AskedRule(name=rule.name, reason=rule.reason, groups=rule.groups) for rule in ask.rules],
         uses=ask.uses,
         expires_seconds=ask.expires_s,

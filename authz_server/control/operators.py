@@ -81,6 +81,12 @@ class Operators:
         fitting = [group for group, patterns, _ in self._groups if any(each.matches(caller.id) for each in patterns)]
         return self._operator(caller.id, fitting)
 
+    def groups_of(self, name: str) -> frozenset[str]:
+        """The groups of somebody who was authenticated by this name: `local`, or a SPIFFE ID."""
+        kind = CallerKind.SOCKET if name == LOCAL else CallerKind.MTLS
+        operator = self.find(Caller(kind, name))
+        return frozenset(operator.groups if operator is not None else ())
+
     def _operator(self, name: str, groups: list[Group]) -> Operator | None:
         if not groups:
             return None

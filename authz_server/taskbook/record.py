@@ -75,6 +75,11 @@ class TaskRecord(NamedTuple):
         """Whether nobody has ended it; its deadline is for whoever knows the time."""
         return not self.ended
 
+    @property
+    def parties(self) -> frozenset[str]:
+        """Everybody who has a part in it."""
+        return frozenset((self.issuer, self.opened_by, self.originator, *(member.agent for member in self.members)))
+
     def chain(self, member: Member) -> tuple[str, ...]:
         """The agents through whose hands it came to this one, the first one first, this one last."""
         found = [member.agent]

@@ -12,7 +12,7 @@ from hmac import compare_digest
 from typing import Any, Final, NamedTuple, TypeVar
 
 from authz_server.approvals.approver import Approver
-from authz_server.approvals.binding import Challenged, approval_id
+from authz_server.approvals.binding import Challenged, approval_id, bound_of
 from authz_server.approvals.desk import ApprovalDesk
 from authz_server.errors import StateUnavailableError
 from authz_server.keyhash import KeyedHash
@@ -132,7 +132,8 @@ class AccessRequests:
         ):
             return ""
         challenged = _challenged(found)
-        return approval_id(self._ports.keyed, challenged) if challenged.demands else ""
+        bound = bound_of(challenged) if challenged.demands else None
+        return approval_id(self._ports.keyed, bound) if bound is not None else ""
 
     def _bind(self, name: str, caller: str, until: str) -> str:
         return self._ports.keyed.hex((_LABEL, name, caller, until))

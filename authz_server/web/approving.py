@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple, TypeVar
 
+from authz_server.approvals.asking import shown
 from authz_server.approvals.desk import ApprovalDesk, ApprovalError
 from authz_server.approvals.record import Ask, Grant
 from authz_server.errors import StateUnavailableError
@@ -74,7 +75,7 @@ def show_ask(ask: Ask) -> dict[str, Any]:
         "host": ask.host,
         "path": ask.path,
         "query": ask.query,
-        "arguments": ask.shown,
+        "arguments": shown(ask),
         "rules": [{"name": rule.name, "reason": rule.reason, "groups": list(rule.groups)} for rule in ask.rules],
         "binds": ask.binds,
         "uses": ask.uses,

@@ -166,7 +166,7 @@ def test_an_export_waits_for_somebody_and_passes_once(place):
 
         (shown,) = await_value(asked)
         assert (shown.principal, shown.task, shown.originator) == (writer, "weekly-report", ORCHESTRATOR)
-        assert shown.arguments == '{"name":"export_rows","arguments":{"rows":10}}'
+        assert shown.arguments == '{"arguments":{"rows":10},"name":"export_rows"}'
         for caller in (writer, ORCHESTRATOR, "local"):
             with place.approvals(caller) as others, pytest.raises(CallRefusedError) as refused:
                 others.approve(approval["id"], "please")

@@ -9,8 +9,7 @@ import pytest
 from authz_server.approvals import approver as module
 from authz_server.errors import StateUnavailableError
 from authz_server.verdict import Decision
-from tests.calls import JSON, tool_body
-from tests.unit.approvals.world import ANN, CALLS, DPO, NOW, SOC, World, challenged
+from tests.unit.approvals.world import ANN, DPO, NOW, SOC, World, challenged
 
 
 @pytest.fixture
@@ -22,7 +21,7 @@ def test_a_challenge_is_asked_about_once(it):
     first = it.lift()
     assert first == (None, it.ask())
     (ask,) = it.shelf.asks(NOW)
-    assert (ask.id, ask.action, ask.destination, ask.shown) == (first[1], "export", "crm", '{"rows":10}')
+    assert (ask.id, ask.action, ask.destination, ask.text) == (first[1], "export", "crm", '{"rows":10}')
     assert ask.rules[0].reason == "exports are looked at"
     assert it.redone == []
 
@@ -168,31 +167,6 @@ def test_memory_is_bounded(it, monkeypatch):
         it.approver.lift(challenged(query=str(number)), b"m", NOW, it.redo)
     assert len(it.approver._queue) <= 10
     assert len(it.approver._sent) <= 11
-
-
-@pytest.mark.parametrize(
-    ("body", "shown"),
-    [
-        (b'{"rows":9,"jsonrpc":"2.0","params":{"rows":1}}', '{"rows":9,"jsonrpc":"2.0","params":{"rows":1}}'),
-        (b"not json", "8 bytes that are no JSON"),
-        (b"\x1b[2J", "4 bytes that are no JSON"),
-        ('{"a":"\u202e"}'.encode(), '{"a":"\\u202e"}'),
-        (b'{"a":"' + b"x" * 5000 + b'"}', None),
-    ],
-)
-def test_an_approver_is_shown_what_is_asked_for(it, body, shown):
-    """In ASCII, so that nothing of it plays with a terminal, and not without end."""
-    it.lift(challenged(body=body))
-    (ask,) = it.shelf.asks(NOW)
-    assert len(ask.shown) <= 2048
-    assert shown is None or ask.shown == shown
-
-
-def test_of_a_call_its_parameters_are_shown(it):
-    """Where the catalogue reads one; elsewhere an agent could hide beside them what it really sends."""
-    it.lift(challenged(text=CALLS, body=tool_body("export", {"rows": 9}), headers=JSON, path="/mcp"))
-    (ask,) = it.shelf.asks(NOW)
-    assert ask.shown == '{"name":"export","arguments":{"rows":9}}'
 
 
 def test_what_is_used_up_can_be_asked_for_and_granted_again(it):

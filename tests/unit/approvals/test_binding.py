@@ -2,7 +2,7 @@
 
 import pytest
 
-from authz_server.approvals.binding import approval_id
+from authz_server.approvals.binding import approval_id, bound_of
 from authz_server.keyhash import KeyedHash
 from authz_server.model import BodyState, Task
 from tests.calls import JSON, body_of, tool_body
@@ -13,7 +13,12 @@ TASK = Task("report", "t" * 32, "group:analysts", AGENT, "alice", 0, 2_000_000_0
 
 
 def name(*demands, keyed=KEYED, **changes):
-    return approval_id(keyed, challenged(*demands, **changes))
+    return name_of(challenged(*demands, **changes), keyed)
+
+
+def name_of(step, keyed=KEYED):
+    bound = bound_of(step)
+    return approval_id(keyed, bound) if bound is not None else ""
 
 
 def test_the_same_step_has_the_same_approval():
@@ -47,7 +52,7 @@ def test_any_difference_is_another_approval(changes):
 
 def test_another_caller_deployment_or_task_is_another():
     step = challenged()
-    assert approval_id(KEYED, step._replace(principal=principal(AGENT + "2"))) != name()
+    assert name_of(step._replace(principal=principal(AGENT + "2"))) != name()
     assert name(keyed=KeyedHash(b"o" * 32)) != name()
     assert name(task=TASK) != name(task=TASK._replace(id="u" * 32))
     assert name(task=TASK) != name(task=TASK._replace(originator="bob"))

@@ -2,12 +2,23 @@
 
 import pytest
 
+from authz_server.approvals.asking import describe
+from authz_server.approvals.binding import approval_id, bound_of
 from authz_server.approvals.desk import MAX_OPEN, ApprovalError
+from authz_server.approvals.record import PENDING_S
 from authz_server.approvals.shelf import MemoryShelf
 from authz_server.model import Task
+from tests.steps import KEYED
 from tests.unit.approvals.world import AGENT, ANN, BOB, DPO, MAY, NOW, SOC, World, challenged
 
 SOC_ONLY = frozenset({"soc"})
+TASK = Task("report", "t" * 32, "group:analysts", AGENT, "alice", 0, 2_000_000_000, parties=frozenset({ANN}))
+
+
+def asked(step, **changes):
+    """What a replica asks, or one that is not itself any more."""
+    bound = bound_of(step)
+    return describe(approval_id(KEYED, bound), step, bound, NOW).model_copy(update=changes)
 
 
 @pytest.fixture
@@ -95,8 +106,7 @@ def test_half_of_the_groups_leave_it_pending(it):
 def test_what_others_ask_is_taken_with_one_look_at_what_is_open(it, monkeypatch):
     """The look takes as long as there are many, and who is contained is followed on the same thread."""
     it.ask()
-    (first,) = it.shelf.asks(NOW)
-    asks = [first.model_copy(update={"id": f"{number:032x}"}) for number in range(MAX_OPEN + 3)]
+    asks = [asked(challenged(query=str(number))) for number in range(MAX_OPEN + 3)]
     looks, look = [], it.shelf.asks
     monkeypatch.setattr(MemoryShelf, "asks", lambda shelf, now: looks.append(now) or look(now))
     it.desk.collect(Waiting([]))
@@ -123,3 +133,51 @@ def test_a_lineage_does_not_tire_its_approvers(it):
     it.desk.deny(ANN, MAY, SOC_ONLY, it.shelf.asks(NOW)[0].id, "")
     it.ask(challenged(query="new"))
     assert len(it.shelf.asks(NOW)) == MAX_OPEN
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"id": "0" * 32},
+        {"principal": BOB},
+        {"lineage": (BOB, BOB)},
+        {"task_id": "u" * 32},
+        {"action": "import"},
+        {"destination": "dwh"},
+        {"method": "PUT"},
+        {"host": "other.example"},
+        {"path": "/export/2"},
+        {"query": "all=1"},
+        {"text": '{"rows":1}', "size": 10},
+        {"text": "", "size": 0},
+        {"binds": "action"},
+        {"body": "", "text": "", "size": 0},
+        {"rules": ()},
+    ],
+)
+def test_an_ask_that_is_not_what_it_says_is_not_taken(it, changes):
+    """Else a replica that is not itself any more could have one step shown and another approved."""
+    genuine = asked(challenged(task=TASK))
+    assert not it.desk.take(genuine.model_copy(update=changes))
+    told = {name: it.log[-1][name] for name in ("event", "alert")}
+    assert told == {"event": "approval_forged", "alert": "critical"}
+    assert it.shelf.asks(NOW) == []
+    assert it.desk.take(genuine)
+
+
+def test_who_has_a_part_is_not_taken_from_the_ask_alone(it):
+    """The book of tasks knows the chain, whomever the ask leaves out."""
+    it.desk._chain = {TASK.id: {ANN}}.get
+    forged = asked(challenged(task=TASK), parties=())
+    assert it.desk.take(forged)
+    for party in (AGENT, "alice", ANN):
+        assert refused(it.approve, forged.id, party) == "approval_own"
+    assert it.approve(forged.id, BOB)
+
+
+def test_an_ask_waits_no_longer_than_any(it):
+    """Whatever it says itself: places are for others, too."""
+    ask = asked(challenged(), asked=NOW + 10_000, until=NOW + 1e9)
+    it.desk.take(ask)
+    (taken,) = it.shelf.asks(NOW)
+    assert (taken.asked, taken.until) == (NOW, NOW + PENDING_S)

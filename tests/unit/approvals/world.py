@@ -44,7 +44,9 @@ class World:
         self._ids = count(1)
         self.shelf = MemoryShelf()
         self.log = []
-        self.desk = ApprovalDesk(self.shelf, lambda: self.now, lambda: f"{next(self._ids):032x}", self.log.append)
+        self.desk = ApprovalDesk(
+            self.shelf, lambda: self.now, lambda: f"{next(self._ids):032x}", self.log.append, keyed=KEYED
+        )
         self.store = MemoryStore(KEYED, lambda: int(self.now * 1000))
         self.approver = Approver(KEYED, self.shelf, self.store, self.desk.take)
         self.decision = Decision.ALLOW

@@ -6,7 +6,7 @@ import re
 import pytest
 import typer
 
-from authz_server.approvals import approver, desk, record, shelf
+from authz_server.approvals import binding, desk, record, shelf
 from authz_server.cli import app
 from authz_server.config import load_config
 from authz_server.containment import admission, held, publisher, registry
@@ -180,11 +180,12 @@ def test_the_limits_of_tasks_and_approvals_are_right():
         MAX_TOKEN,
     ]
     assert limits("tasks.md", "Approvals") == [
-        approver.PENDING_S,
+        record.PENDING_S,
         desk.MAX_OPEN,
         shelf.MAX_ASKS,
         approval_service.MAX_SHOWN,
         record.MAX_SHOWN,
+        binding.MAX_TARGET,
         desk.MAX_REASON,
     ]
 

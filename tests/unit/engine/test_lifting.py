@@ -45,7 +45,7 @@ class Site:
         self.numbers = itertools.count(1)
         self.store, shelf = MemoryStore(KEYED, self.clock.milliseconds), MemoryShelf()
         new_id = lambda: f"{next(self.numbers):032x}"  # noqa: E731 - as the server's
-        self.desk = ApprovalDesk(shelf, self.clock, new_id, lambda _: None)
+        self.desk = ApprovalDesk(shelf, self.clock, new_id, lambda _: None, keyed=KEYED)
         self.replicas = [
             Bench(
                 text, store=self.store, clock=self.clock, proofs=checker(),

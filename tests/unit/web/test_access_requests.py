@@ -2,7 +2,7 @@
 
 import pytest
 
-from authz_server.approvals.binding import Challenged, approval_id
+from authz_server.approvals.binding import Challenged, approval_id, bound_of
 from authz_server.approvals.shelf import MemoryShelf
 from authz_server.errors import StateUnavailableError
 from tests.steps import KEYED
@@ -54,7 +54,7 @@ def test_a_request_is_taken_and_shown_to_who_may_grant_it(it):
 def test_it_is_the_approval_that_a_check_asks_for(it):
     found = it.ports.authzen.evaluate(read_step(EXPORT))
     challenged = Challenged(found.request, found.principal, None, found.verdict, found.snapshot)
-    assert submit(it).json()["task"]["id"] == approval_id(KEYED, challenged)
+    assert submit(it).json()["task"]["id"] == approval_id(KEYED, bound_of(challenged))
 
 
 def read_step(question):

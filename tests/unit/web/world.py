@@ -102,7 +102,7 @@ class World:
         self._ids = count(1 << 64)
         self.shelf = MemoryShelf()
         self.acts = []
-        self.approvals = ApprovalDesk(self.shelf, self.clock, self.new_id, self.acts.append)
+        self.approvals = ApprovalDesk(self.shelf, self.clock, self.new_id, self.acts.append, keyed=KEYED)
         self.store = MemoryStore(KEYED, lambda: int(self.clock() * 1000))
         self.contained = ContainedSet()
         self.submitted = []
