@@ -1,7 +1,8 @@
 """The keys that a token service signs with: which one now, which ones still verify, and what it publishes of them.
 
 The order of the keys is the order of their names, so files are named by date: `2026-11-22.pem`. A new one is published at
-once, signs after a while, when everybody has seen it, and the one before it verifies until its last token is over.
+once and signs after a while, when everybody has seen it. Each verifies for as long as its file is there: replicas that start
+at different times see the same files with different ages, and must not refuse what another one signs.
 The age of a file is when it was written; where all of them are written anew together, as Kubernetes does with the files
 of a Secret, the last but one signs on until the last one is old enough.
 """
@@ -18,8 +19,6 @@ from authz_server.task.keypair import SigningKey, VerifyingKey, build_signing_ke
 
 LEAD_S: Final = 600.0
 """How long a new key is only published: verifiers fetch key sets every few minutes."""
-KEEP_S: Final = 3600.0
-"""How long a superseded key verifies: more than the life of any token that it signed."""
 MAX_PEM_BYTES: Final = 16 * 1024
 """A key of EC has 250 bytes; more is another file."""
 MAX_FILES: Final = 16
@@ -40,44 +39,31 @@ class KeyFile(NamedTuple):
 class SigningKeys:
     """The keys of a token service, in the order in which they sign. Immutable: other files are new keys."""
 
-    __slots__ = ("_keep", "_keys", "_lead")
+    __slots__ = ("_keys", "_lead")
 
-    def __init__(
-        self, keys: Iterable[tuple[SigningKey, float]], lead_s: float = LEAD_S, keep_s: float = KEEP_S
-    ) -> None:
+    def __init__(self, keys: Iterable[tuple[SigningKey, float]], lead_s: float = LEAD_S) -> None:
         """Take the keys.
 
         Args:
             keys: each with the time since which it is published, in the order in which they shall sign.
             lead_s: seconds for which a key is only published before it signs; the only key signs at once.
-            keep_s: seconds for which a key verifies after the next one began to sign; at least the longest life of a token.
 
         Raises:
-            ValueError: there is no key, or a duration is negative.
+            ValueError: there is no key, or the duration is negative.
         """
         self._keys = tuple(keys)
-        if not self._keys or lead_s < 0 or keep_s < 0:
+        if not self._keys or lead_s < 0:
             raise ValueError("a token service has a key, and its durations are not negative")
         self._lead = lead_s
-        self._keep = keep_s
 
     def signer(self, now: float) -> SigningKey:
         """The key that signs now (Unix time in seconds)."""
         return self._keys[self._current(now)][0]
 
-    def verifying(self, now: float) -> dict[str, VerifyingKey]:
-        """All keys whose tokens hold now, and those that will sign, by `kid`."""
-        current = self._current(now)
-        kept = [
-            key.public
-            for at, (key, _) in enumerate(self._keys)
-            if at >= current or now < self._keys[at + 1][1] + self._lead + self._keep
-        ]
-        return {key.kid: key for key in kept}
-
-    def jwks(self, now: float) -> dict[str, list[dict[str, str]]]:
-        """What is published: the keys of `verifying` as a JWK Set (RFC 7517 section 5)."""
-        return {"keys": [key.jwk() for key in self.verifying(now).values()]}
+    @property
+    def verifying(self) -> dict[str, VerifyingKey]:
+        """All keys, by `kid`."""
+        return {key.public.kid: key.public for key, _ in self._keys}
 
     def _current(self, now: float) -> int:
         last = len(self._keys) - 1
@@ -87,13 +73,12 @@ class SigningKeys:
         return max(last - 1, 0)
 
 
-def read_signing_keys(files: Iterable[KeyFile], lead_s: float = LEAD_S, keep_s: float = KEEP_S) -> SigningKeys:
+def read_signing_keys(files: Iterable[KeyFile], lead_s: float = LEAD_S) -> SigningKeys:
     """Read the keys of a token service.
 
     Args:
         files: unencrypted private keys in PEM (RFC 7468), one in each: EC on P-256 or Ed25519.
         lead_s: as in `SigningKeys`.
-        keep_s: as in `SigningKeys`.
 
     Raises:
         ConfigError: every fault of every file; none quotes anything of a key.
@@ -116,7 +101,7 @@ def read_signing_keys(files: Iterable[KeyFile], lead_s: float = LEAD_S, keep_s: 
         keys.append((key, file.modified))
     if faults:
         raise ConfigError(faults)
-    return SigningKeys(keys, lead_s, keep_s)
+    return SigningKeys(keys, lead_s)
 
 
 def _read_key(pem: bytes) -> SigningKey:

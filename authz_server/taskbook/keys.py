@@ -86,7 +86,7 @@ class TokenKeys:
     def refresh(self) -> None:
         """Look which keys hold now; in the control role."""
         if self._signing is not None:
-            self._take(self._signing().verifying(self._clock()))
+            self._take(self._signing().verifying)
 
     def publish(self, store: Commands, signer: Signer) -> None:
         """Tell the other replicas; raises StateUnavailableError."""

@@ -67,7 +67,7 @@ def test_it_is_signed_with_the_key_of_the_deployment(place):
     answer = place.ask(WRITER, CUSTOMER, token, headers={})
     compact = headers_of(answer)["authorization"][0].removeprefix("Bearer ")
     keyed = KeyedHash((place.site.directory / "hash.key").read_bytes().strip())
-    (key,) = derived_signing_keys(keyed).verifying(0.0).values()
+    (key,) = derived_signing_keys(keyed).verifying.values()
     signed, _, signature = compact.rpartition(".")
     raw = base64.urlsafe_b64decode(f"{signature}===")
     assert parts_of(compact)[0]["kid"] == key.kid
