@@ -7,6 +7,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from authz_server import assembly
+from authz_server.approvals.asking import describe
+from authz_server.approvals.binding import approval_id, bound_of
+from authz_server.approvals.desk import ApprovalError
 from authz_server.approvals.shelf import ASKED as ASKED_AT
 from authz_server.config import load_config
 from authz_server.containment_road import ContainmentRoad
@@ -194,6 +197,24 @@ def waiting():
     it.ask()
     (ask,) = it.shelf.asks(asking.NOW)
     return ask.model_copy(update={"asked": assembly.clock(), "until": assembly.clock() + 60})
+
+
+def test_whoever_works_in_a_task_approves_nothing_of_it_whomever_a_data_replica_leaves_out(make):
+    """The control role takes the chain from its own book."""
+    control, data = make("control"), make("data")
+    issued = control.tasks.desk.open(ORCHESTRATOR, ASKED)
+    control.tasks.desk.delegate(AGENT, issued.token, HELPER)
+    for each in (control, data):
+        each.poll()
+    step = asking.challenged(task=data.shown(issued.token))
+    bound = bound_of(step)
+    ask = describe(approval_id(KEYED, bound), step, bound, assembly.clock())
+    assert data.tasks.approver._shelf.ask(ask.model_copy(update={"parties": ()}))
+    control.poll()
+    with pytest.raises(ApprovalError) as refused:
+        control.tasks.approvals.approve(HELPER, asking.MAY, frozenset({"soc"}), ask.id, "please")
+    assert refused.value.code == "approval_own"
+    assert control.tasks.approvals.approve(asking.ANN, asking.MAY, frozenset({"soc"}), ask.id, "fine").rules
 
 
 def test_a_task_that_ended_while_it_was_contained_stays_over_after_the_release(make):

@@ -55,6 +55,10 @@ def test_what_fits_is_still_read_when_it_has_ended():
     assert not fits(TASK._replace(members=TASK.members * 5))
 
 
+def test_everybody_who_opened_a_task_or_works_in_it_has_a_part():
+    assert TASK.parties == {TASK.issuer, TASK.opened_by, TASK.originator, *(member.agent for member in TASK.members)}
+
+
 def test_a_record_knows_its_members():
     assert TASK.member("spiffe://corp.example/ns/agents/sa/b").depth == 1
     assert TASK.member("spiffe://corp.example/ns/agents/sa/c") is None
