@@ -13,8 +13,8 @@ from typing import Any, Final
 from authz_server.errors import DecodeError
 
 TOOLS_CALL: Final = "tools/call"
-MAX_TOOL: Final = 64
-"""Characters of a tool's name: it becomes a part of the action's."""
+MAX_TOOL: Final = 128
+"""Characters of a tool's name (MCP 2025-11-25, Tool Names): it becomes a part of the action's."""
 
 _TOOL: Final = re.compile(f"[A-Za-z0-9_.-]{{1,{MAX_TOOL}}}")
 _NO_ARGUMENTS: Final[Mapping[str, Any]] = MappingProxyType({})

@@ -21,7 +21,7 @@ ANY_NAME: Final = "{any}"
 
 _FIELDS: Final = ("actions", "hosts")
 _TEAM: Final = re.compile(r"(?!\.)[A-Za-z0-9_.-]{1,64}")
-_ACTIONS: Final = re.compile(r"[A-Za-z0-9_.*-]{1,64}")
+_ACTIONS: Final = re.compile(r"[A-Za-z0-9_.*-]{1,192}")
 _BRACED: Final = re.compile(r"\{[^{}]*\}")
 
 

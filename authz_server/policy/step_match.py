@@ -13,8 +13,9 @@ from authz_server.policy.tree import Table, shown
 from authz_server.policy.words import STEP_KEYS, Place
 from authz_server.spiffe import compile_spiffe_pattern
 
-_NAMES: Final = re.compile(r"[A-Za-z0-9_.*-]{1,64}")
-"""Patterns of names: those of actions and of task templates."""
+_ACTIONS: Final = re.compile(r"[A-Za-z0-9_.*-]{1,192}")
+"""Patterns of actions' names: the longest name of an entry with the longest tool in it has 186 characters."""
+_TASKS: Final = re.compile(r"[A-Za-z0-9_.*-]{1,64}")
 _CALLER: Final = re.compile(rf"{LEGACY}(?:[A-Za-z0-9_.-]{{1,64}}|\*)")
 _BRACED: Final = re.compile(r"\{[^{}]*\}")
 """The part of an action's name that a request fills in, as in `files.{tool}`."""
@@ -76,7 +77,7 @@ class StepMatches:
             raise ValueError(f"unknown {what} `{shown(text)}`{self._scope.report.meant(text, known)}")
 
     def _action(self, text: str) -> None:
-        if _NAMES.fullmatch(text) is None:
+        if _ACTIONS.fullmatch(text) is None:
             raise ValueError(f"`{shown(text)}` is no pattern of action names: A-Z a-z 0-9 _ . - and `*`")
         known = self._known.get(text)
         if known is None:
@@ -88,7 +89,7 @@ class StepMatches:
             raise ValueError(f"no entry of `actions` fits `{text}`{self._scope.report.meant(text, self._actions)}")
 
     def _task(self, text: str) -> None:
-        if _NAMES.fullmatch(text) is None:
+        if _TASKS.fullmatch(text) is None:
             raise ValueError(f"`{shown(text)}` is no pattern of task templates: A-Z a-z 0-9 _ . - and `*`")
         if self._scope.report.whole and not any(map(compile_globs([text]).matches, self._tasks)):
             raise ValueError(f"no entry of `tasks` fits `{text}`{self._scope.report.meant(text, self._tasks)}")

@@ -41,7 +41,7 @@ _NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _ID: Final = re.compile(r"[A-Za-z0-9_.~-]{1,128}")
 _VISIBLE: Final = re.compile(r"[\x21-\x7e]{1,2048}")
 _SCOPE: Final = re.compile(r"[A-Za-z0-9_.* -]{1,8192}")
-_ACTION: Final = re.compile(r"[A-Za-z0-9_.*-]{1,128}")
+_ACTION: Final = re.compile(r"[A-Za-z0-9_.*-]{1,192}")
 _GROUP: Final = re.compile(r"group:[A-Za-z0-9_.-]{1,64}")
 _SHA256: Final = re.compile(r"[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")
 """43 characters of canonical base64url."""

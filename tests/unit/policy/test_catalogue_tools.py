@@ -2,10 +2,12 @@
 
 import pytest
 
+from authz_server.content.mcp import MAX_TOOL
 from authz_server.policy.catalogue import Catalogue
 from authz_server.policy.outcomes import MAX_MADE_NAMES
 from authz_server.policy.schema import parse_policy
 from tests.calls import body_of, post, tool_body
+from tests.steps import policy
 
 FILES = (
     'name: "files.{tool}", match: {host: files.example, mcp.method: tools/call, mcp.tool: [stat, "read_*", "delete_*"]},'
@@ -142,6 +144,18 @@ def test_a_name_that_the_policy_says_is_there_however_many_are_invented():
     assert _call(catalogue, "read_other").name == "files.read_*"
     assert _call(catalogue, "shell_exec").name == "files.other"
     assert set(catalogue.actions) == {"files.stat", "files.other"}
+
+
+def test_the_longest_tool_has_a_name_that_rules_can_say():
+    """Of an entry whose own name is as long as any."""
+    entry, tool = f"{'f' * 57}.{{tool}}", "t" * MAX_TOOL
+    action = f"{'f' * 57}.{tool}"
+    snapshot = policy(f"""
+        version: 1
+        actions: [{{name: "{entry}", match: {{path: /mcp, mcp.tool: "*"}}, kind: read}}]
+        rules: [{{name: one, match: {{principal: "spiffe://**", action: {action}}}, then: allow}}]
+    """)
+    assert _call(snapshot.catalogue, tool).name == action
 
 
 def test_the_same_call_gives_the_same_action():
