@@ -76,8 +76,8 @@ class Admission:
                 granted.pop(entity, None)
 
     def _count(self, request: Request, now: float) -> str:
-        # When the first of them lies ahead of us, so do all: the clock was ahead, and would hold this up until it is there again.
-        while self._times and not now - self._window_s < self._times[0] <= now:
+        # A clock that was far ahead would hold this up until it is there again; one that is put right by a little forgets nothing.
+        while self._times and abs(now - self._times[0]) >= self._window_s:
             self._times.popleft()
         if len(self._times) >= self._max_auto:
             return RATE

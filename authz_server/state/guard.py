@@ -66,8 +66,8 @@ class ContainmentGuard:
             if entity in self._in_force:
                 self._in_force[entity] = max(containment.until, self._in_force[entity])
                 return ""
-            # When the first of them lies ahead of us, so do all: the clock was ahead, and would hold this up until it is there again.
-            while self._times and not now - self._window_s < self._times[0] <= now:
+            # A little ahead of us is another thread's batch, which began later; farther ahead was the clock, and would hold this up.
+            while self._times and abs(now - self._times[0]) >= self._window_s:
                 self._times.popleft()
             if len(self._times) >= self._max_auto:
                 return RATE

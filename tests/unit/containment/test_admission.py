@@ -41,6 +41,12 @@ def test_clock_that_was_ahead(admission: Admission) -> None:
     assert admission.admit(ask(task(3)), None, NOW) == ""
 
 
+def test_clock_that_is_put_right_by_a_little(admission: Admission) -> None:
+    """What was granted a moment ago still counts."""
+    assert [admission.admit(ask(task(n)), None, NOW) for n in range(3)] == [""] * 3
+    assert admission.admit(ask(task(3), at=NOW - 1), None, NOW - 0.5) == "guard_rate"
+
+
 def test_never(admission: Admission) -> None:
     """Who is never contained is not, and that counts for nothing."""
     assert admission.admit(ask(BOB), None, NOW) == "guard_never"

@@ -43,6 +43,13 @@ def test_clock_that_was_ahead() -> None:
     assert contain(guard, "c", 0.0, 60) == ""
 
 
+def test_batches_that_begin_one_after_the_other_count_together() -> None:
+    """The batch of a thread that began a moment before another one's forgets nothing that was contained in that."""
+    guard = make(max_auto=2)
+    assert [contain(guard, name, 100.001) for name in "ab"] == ["", ""]
+    assert contain(guard, "c", 100.0) == "guard_rate"
+
+
 def test_refused_ones_do_not_count() -> None:
     """A refusal uses up nothing."""
     guard = make(max_auto=2)
