@@ -67,9 +67,16 @@ class Lookups:
         with self._lock:
             lookup = self._running.get(name)
             if lookup is None:
-                lookup = self._running[name] = _Lookup()
+                lookup = _Lookup()
                 # A daemon, as it may last for half a minute and holds nothing.
-                Thread(target=self._run, args=(name, lookup), name="lookup", daemon=True).start()
+                thread = Thread(target=self._run, args=(name, lookup), name="lookup", daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError:  # there are too many; the next one may have room
+                    lookup.again = True
+                    lookup.done.set()
+                else:
+                    self._running[name] = lookup
         return lookup
 
     def _run(self, name: str, lookup: _Lookup) -> None:

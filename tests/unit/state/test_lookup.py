@@ -89,3 +89,18 @@ def test_a_name_that_there_is_not_leads_nowhere(error):
     server.error = error
     with pytest.raises(OSError, match="no such name"):
         lookups.find("store", 10)
+
+
+def test_a_lookup_that_finds_no_thread_keeps_no_later_one_back(monkeypatch):
+    """Nothing was learned by it, and the next one is begun anew."""
+    server = NameServer("10.0.0.1")
+    lookups = Lookups(server)
+
+    def refuse(_):
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(TimeoutError):
+            lookups.find("store", 10)
+    assert lookups.find("store", 10) == ("10.0.0.1",)
