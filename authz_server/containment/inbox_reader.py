@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, Final
 
-from authz_server.containment.admission import AUTHOR, NEVER, RATE, Admission, author_of
+from authz_server.containment.admission import AUTHOR, NEVER, RATE, STALE, Admission, author_of
 from authz_server.containment.held import Commands, open_record
 from authz_server.containment.inbox import ASK, GIVE, open_request
 from authz_server.containment.publisher import Publisher
@@ -163,7 +163,10 @@ class InboxReader:
         entity = request.containment.entity
         why = self._admission.admit(request, self._registry.find(entity), self._clock())
         if not why:
-            self._publisher.post(request.containment, author_of(request))
+            self._publisher.post(request.containment, author_of(request), request.at)
+            newest = self._registry.find(entity)
+            if newest is not None and newest.released_since(request.at):  # elsewhere, a moment ago
+                why = STALE
         elif why in _ALARMING:
             self._log(
                 {

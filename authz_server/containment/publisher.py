@@ -7,6 +7,7 @@ moments. A flag that could not be set is set by the upkeep.
 import logging
 from collections.abc import Callable
 from importlib.resources import files
+from math import inf
 from threading import Lock
 from typing import Final
 
@@ -134,7 +135,7 @@ class Publisher:
             replaced = value  # one of another entity, with a false version in front, or long forgotten
         raise StateUnavailableError("conflict")
 
-    def post(self, containment: Containment, author: str = AUTOMATIC) -> None:
+    def post(self, containment: Containment, author: str = AUTOMATIC, asked: float = inf) -> None:
         """Publish what a rule contained; whoever did not hear an answer repeats the call.
 
         What an operator did stays as it is as long as it lasts longer: an automatic containment extends, and never
@@ -143,24 +144,27 @@ class Publisher:
         Args:
             containment: in force already at the replica that decided it.
             author: `rules`, or `rules@` and the replica that asked for it.
+            asked: when that was (Unix seconds); what was released since then, of which nobody here may have heard, stays so.
 
         Raises:
             StateUnavailableError: it is not known whether the store took it.
         """
         with self._lock:
             try:
-                self._post(containment, author)
+                self._post(containment, author, asked)
             except RecordError as error:
                 self.unpublished += 1
                 LOG.error("a containment cannot be published, and is enforced by this replica alone: %s", error)  # noqa: TRY400 - the text says it all
             self._posting.pop(_key(containment), None)
 
-    def _post(self, containment: Containment, author: str) -> None:
+    def _post(self, containment: Containment, author: str, asked: float) -> None:
         for _ in range(TRIES):
             now = self._clock()
             if containment.until <= now:
                 return
             known = self._registry.held(containment.entity)
+            if known is not None and known.record.released_since(asked):
+                return
             if known is not None and known.record.contains(now) and known.record.until >= containment.until - SLACK_S:
                 if self.restore(known):
                     return

@@ -87,6 +87,10 @@ class Record(NamedTuple):
         """When it may be forgotten (Unix seconds)."""
         return max(self.until, self.keep)
 
+    def released_since(self, moment: float) -> bool:
+        """Whether it releases, and was made at `moment` (Unix seconds) or after it."""
+        return self.kind == RELEASE and self.version / 1000 >= moment
+
     def contains(self, now: float) -> bool:
         """Say whether the entity is contained by it at `now` (Unix seconds)."""
         return self.kind == CONTAIN and self.until > now

@@ -144,6 +144,23 @@ def test_asked_before_a_release(fleet: tuple[Replica, Replica], lossy: Lossy, cl
     assert control.reader.refused == {"stale": 1}
 
 
+def test_asked_before_a_release_that_is_not_heard_of_yet(
+    replica: Make, fleet: tuple[Replica, Replica], clock: Clock
+) -> None:
+    """Nor is it contained again where another replica published that release a moment ago."""
+    control, data = fleet
+    other = replica()
+    control.publisher.publish(record())
+    other.feed.poll()
+    for seconds in (300, 900):
+        data.inbox.post(Containment(ALICE, NOW + seconds, "burst"))
+    clock.advance(1)
+    assert other.publisher.publish(release(at=NOW + 1))
+    control.reader.poll()
+    assert not control.holds(ALICE)
+    assert control.reader.refused == {"stale": 2}
+
+
 def test_a_release_from_a_clock_that_is_ahead(
     replica: Make, fleet: tuple[Replica, Replica], lossy: Lossy, clock: Clock
 ) -> None:
