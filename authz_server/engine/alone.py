@@ -113,13 +113,18 @@ class Alone:
             (result,) = self._local.apply([own])
             if isinstance(result, StateUnavailableError):  # it is full
                 return unread(measurement)
-            if not result.repeated:
+            if measurement.hits and not result.repeated:
                 self._counted[owner] = self._journal.note(owner, now, own)
             return Lone(result._replace(degraded=True), moment - since < LOCAL_S)
 
-    def answered(self, owner: str) -> None:
-        """Take note, during an outage, that the store has answered a step of this caller."""
+    def answered(self, owner: str, *, counts: bool = True) -> None:
+        """Take note, during an outage, that the store has answered a step of this caller.
+
+        One that counts nothing says nothing about counting, and ends only an outage in which nobody has counted either.
+        """
         with self._lock:
+            if not counts and self._counted:
+                return
             self._since.pop(owner, None)
             if self.under_way and self._monotonic() - self._failed_at >= SETTLED_S:
                 self.under_way = False

@@ -159,8 +159,8 @@ class Measuring:
                 readings.append(result)
                 if alone is not None and not (result.repeated or result.degraded):
                     alone.note(owner, now, measurement, large=large)
-                    if alone.under_way and measurement.hits:  # one that counts nothing says nothing about counting
-                        self._answered(alone, owner)
+                    if alone.under_way:
+                        self._answered(alone, owner, counts=bool(measurement.hits))
                 continue
             lone = alone.measure(owner, now, measurement) if alone is not None else unread(measurement)
             # A repeat has been counted, or is owed, as what it repeats.
@@ -169,9 +169,9 @@ class Measuring:
             readings.append(lone.readings)
         return Answers(readings, lones)
 
-    def _answered(self, alone: Alone, owner: str) -> None:
-        alone.answered(owner)
-        if self._owed:
+    def _answered(self, alone: Alone, owner: str, *, counts: bool) -> None:
+        alone.answered(owner, counts=counts)
+        if counts and self._owed:
             self._wake()
 
     def _owe_all(self, asked: Sequence[Asked], alone: dict[int, Lone], now: float) -> None:

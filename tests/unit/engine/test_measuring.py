@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from authz_server.engine import measuring as module
-from authz_server.engine.alone import LOCAL_S
+from authz_server.engine.alone import LOCAL_S, SETTLED_S
 from authz_server.engine.measuring import MAX_CARRIED, MAX_LARGE_OWED, MAX_OWED, Asked, Measuring, owner_of
 from authz_server.errors import StateUnavailableError
 from authz_server.model import Entity
@@ -94,6 +94,19 @@ def test_a_step_that_counts_nothing_is_no_sign_of_a_store_that_counts():
     world.fail(sent=False)
     assert world.measuring.outage
     assert not world.owed().local
+
+
+def test_an_outage_in_which_nobody_counted_ends_with_steps_that_count_nothing():
+    """A policy without signals has no others, and its outage would last for ever."""
+    world = World()
+    plain = Asked("a", Measurement((), b"", (AGENT,)))
+    world.fail(sent=False)
+    world.measuring.measure([plain], world.clock.now)
+    assert world.measuring.outage
+    world.store.error = None
+    world.clock.now += SETTLED_S
+    world.measuring.measure([plain], world.clock.now)
+    assert not world.measuring.outage
 
 
 def test_steps_that_count_nothing_push_no_note_out():
