@@ -50,6 +50,7 @@ class _Named(Connection):
             finally:
                 self.host = name
             if time.monotonic() > end:
+                self.lookups.defer(address)
                 break
         raise failure
 

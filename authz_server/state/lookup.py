@@ -3,6 +3,7 @@
 import socket
 from collections.abc import Callable
 from ipaddress import ip_address
+from itertools import count
 from threading import Event, Lock, Thread  # noqa: TID251 - see `Lookups`
 from typing import Final
 
@@ -32,16 +33,18 @@ class Lookups:
         resolve: as `socket.getaddrinfo`.
     """
 
-    __slots__ = ("_known", "_lock", "_resolve", "_running")
+    __slots__ = ("_deferred", "_known", "_lock", "_numbers", "_resolve", "_running")
 
     def __init__(self, resolve: Callable[..., list[tuple[object, ...]]] | None = None) -> None:
         self._resolve = resolve
         self._lock = Lock()
         self._running: dict[str, _Lookup] = {}
         self._known: dict[str, tuple[str, ...]] = {}
+        self._deferred: dict[str, int] = {}
+        self._numbers = count(1)
 
     def find(self, name: str, limit_s: float | None) -> tuple[str, ...]:
-        """Give the addresses of a name; one that is an address already is given back.
+        """Give the addresses of a name, those that were deferred behind the others; one that is an address already is given back.
 
         Args:
             name: of a host, or its IPv4 or IPv6 address.
@@ -57,11 +60,25 @@ class Lookups:
         if lookup.done.wait(limit_s) and not lookup.again:
             if not lookup.addresses:
                 raise OSError("no such name")
-            return lookup.addresses
+            return self._in_order(lookup.addresses)
         known = self._known.get(name)
         if known is None:
             raise TimeoutError("no name server has answered")
-        return known
+        return self._in_order(known)
+
+    def defer(self, address: str) -> None:
+        """Take note that with this address the time was up: the next connection tries the others first.
+
+        A resolver gives them in the same order each time, and one that swallows everything would keep the store away for ever.
+        """
+        with self._lock:
+            if len(self._deferred) >= MAX_NAMES:
+                self._deferred.clear()
+            self._deferred[address] = next(self._numbers)
+
+    def _in_order(self, addresses: tuple[str, ...]) -> tuple[str, ...]:
+        """Those first with which the time was never up, then those with which it was longest ago."""
+        return tuple(sorted(addresses, key=lambda address: self._deferred.get(address, 0)))
 
     def _begin(self, name: str) -> _Lookup:
         with self._lock:

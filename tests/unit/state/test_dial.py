@@ -1,5 +1,8 @@
 """The URLs of stores."""
 
+import socket
+from contextlib import ExitStack
+
 import pytest
 
 from authz_server.state.dial import MAX_SEEDS, cluster_seeds, dialler, sentinel_seeds
@@ -52,6 +55,30 @@ def test_connections_of_a_cluster() -> None:
     assert (link.host, link.port, link.username, link.password, link.db) == ("10.9.9.9", 7000, "user", "p@ss", 0)
     assert link.ca_certs == "/ca.pem"
     assert type(link).__name__ == type(dialler("rediss://h")()).__name__
+
+
+def test_an_address_that_swallows_everything_keeps_the_others_of_its_name_away_once() -> None:
+    """A connection may take so long and no longer; the next one goes to the address behind."""
+    with ExitStack() as stack:
+        dead, good = (stack.enter_context(socket.socket()) for _ in range(2))
+        dead.bind(("127.0.0.2", 0))
+        dead.listen(0)
+        port = dead.getsockname()[1]
+        good.bind(("127.0.0.3", port))
+        good.listen()
+        for _ in range(4):  # what waits to be accepted is full: no more is answered
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(("127.0.0.2", port))
+        make = dialler(f"redis://store.test:{port}")
+        resolved = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 0)) for address in ("127.0.0.2", "127.0.0.3")]
+        links = [make() for _ in range(2)]
+        links[0].lookups._resolve = lambda *_, **__: resolved
+        for link in links:
+            link.socket_connect_timeout = 0.1
+        with pytest.raises(TimeoutError):
+            links[0]._connect()
+        assert stack.enter_context(links[1]._connect()).getpeername() == ("127.0.0.3", port)
 
 
 def test_sentinels() -> None:

@@ -104,3 +104,14 @@ def test_a_lookup_that_finds_no_thread_keeps_no_later_one_back(monkeypatch):
         with pytest.raises(TimeoutError):
             lookups.find("store", 10)
     assert lookups.find("store", 10) == ("10.0.0.1",)
+
+
+def test_an_address_that_took_all_the_time_is_tried_behind_the_others():
+    """And of those that all did the one first with which it was longest ago."""
+    server = NameServer("10.0.0.1", "10.0.0.2", "10.0.0.3")
+    lookups = Lookups(server)
+    first = []
+    for _ in range(5):
+        first.append(lookups.find("store", 10)[0])
+        lookups.defer(first[-1])
+    assert first == ["10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.1", "10.0.0.2"]
