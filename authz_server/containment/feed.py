@@ -207,6 +207,9 @@ class Feed:
         self.ready = True
 
     def _give_back(self) -> None:
+        """Between readings: with what cannot be given back one that is under way would begin anew each time, and never end."""
+        if self._snapshot is not None:
+            return
         for _ in range(min(GIVEN_BACK, len(self._owed))):
             if self._restore is not None:
                 self._restore(self._owed[0])

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from authz_server.containment.feed import EVERY_S, Feed
-from authz_server.containment.held import COUNT
+from authz_server.containment.held import COUNT, tag_of
 from authz_server.model import Entity
 from authz_server.state.names import EPOCH, FEED, HELD, INBOX
 from tests.servers import Server, valkey
@@ -211,6 +211,29 @@ def test_data_role_gives_back_through_the_inbox(replica: Make, server: Server, c
     with server.client() as client:
         assert client.hlen(HELD) == 1
         assert client.xlen(INBOX) == 0
+
+
+def test_what_cannot_be_given_back_hides_nothing_from_a_replica(
+    replica: Make, server: Server, lossy: Lossy, clock: Clock
+) -> None:
+    """Whatever keeps the inbox from taking a record, readings of many records come to their ends."""
+    one, data = replica(), replica(signs=False, name="data")
+    for number in range(1500):
+        one.publisher.publish(record(Entity("principal", (f"spiffe://corp.example/ns/agents/sa/a{number}",))))
+    one.publisher.publish(record())
+    settle(clock, data)
+    with server.client() as client:
+        client.set(INBOX, "x")
+        client.hdel(HELD, tag_of(one.keys, ALICE))
+    settle(clock, data, seconds=EVERY_S + 6)
+    assert data.feed.failed["error_reply"]
+    fresh = [Entity("principal", (f"spiffe://corp.example/ns/agents/sa/b{number}",)) for number in range(40)]
+    for entity in fresh:
+        one.publisher.publish(record(entity))
+    with server.client() as client:
+        client.xtrim(FEED, maxlen=0)  # so that only a reading of all records can tell
+    settle(clock, data, seconds=EVERY_S + 6)
+    assert all(data.holds(entity) for entity in fresh)
 
 
 def test_data_role_does_not_wait_where_nobody_has_published_yet(replica: Make, server: Server, clock: Clock) -> None:
