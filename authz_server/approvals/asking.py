@@ -95,6 +95,8 @@ def shown(ask: Ask) -> str:
     except DecodeError:
         return f"{ask.size} bytes that are no JSON"
     if ask.body.startswith(_CALL):
+        if not isinstance(found, dict):  # a replica that is not itself any more says that it is one
+            return f"{ask.size} bytes that are no call"
         # Only where the catalogue said that it is a call: else an agent could hide what matters beside `params`.
         found = found.get("params")
     told = json.dumps(found, ensure_ascii=True, separators=(",", ":"))

@@ -3,7 +3,7 @@
 import pytest
 
 from authz_server.approvals.asking import describe, is_genuine, shown
-from authz_server.approvals.binding import MAX_TARGET, approval_id, bound_of
+from authz_server.approvals.binding import MAX_TARGET, approval_id, bound_of, digest_of
 from authz_server.approvals.record import MAX_SEALED, MAX_SHOWN, decode_ask, encode_record
 from authz_server.keyhash import KeyedHash
 from authz_server.model import BodyState
@@ -48,6 +48,16 @@ def test_of_a_call_its_parameters_are_shown():
     ask = asked(text=CALLS, body=tool_body("export", {"rows": 9}), headers=JSON, path="/mcp")
     assert shown(ask) == '{"arguments":{"rows":9},"name":"export"}'
     assert is_genuine(KEYED, ask)
+
+
+def test_what_is_no_call_keeps_nobody_from_looking_at_the_others():
+    """A replica that is not itself any more can name an ask for a call that no body holds."""
+    ask = asked(body=b"[]", body_state=BodyState.COMPLETE)
+    body = digest_of(b"[]", is_call=True)
+    bound = bound_of(challenged())._replace(body=body)
+    forged = ask.model_copy(update={"body": body, "id": approval_id(KEYED, bound)})
+    assert is_genuine(KEYED, forged)
+    assert shown(forged) == "2 bytes that are no call"
 
 
 def test_where_any_arguments_will_do_none_are_shown():
