@@ -4,7 +4,7 @@ import json
 from typing import Any, Final
 
 from authz_server.approvals.binding import ARGUMENTS, Bound, Challenged, approval_id, digest_of
-from authz_server.approvals.record import MAX_SHOWN, PENDING_S, Ask, AskedRule
+from authz_server.approvals.record import MAX_SEALED, MAX_SHOWN, PENDING_S, Ask, AskedRule, encode_record
 from authz_server.content.json_strict import parse_json
 from authz_server.errors import DecodeError
 from authz_server.keyhash import KeyedHash
@@ -25,7 +25,7 @@ def describe(name: str, challenged: Challenged, bound: Bound, now: float) -> Ask
     """
     demands, task, digests = challenged.demands, challenged.task, dict(bound.rules)
     reasons = {rule.name: rule.entry.reason for rule in challenged.snapshot.rules.rules}
-    return Ask(
+    ask = Ask(
         id=name,
         principal=bound.principal,
         lineage=bound.lineage,
@@ -56,6 +56,8 @@ def describe(name: str, challenged: Challenged, bound: Bound, now: float) -> Ask
         asked=now,
         until=now + PENDING_S,
     )
+    # In bytes a text may be several times as long, which nobody would read: then it is asked for without it.
+    return ask if len(encode_record(ask)) <= MAX_SEALED else ask.model_copy(update={"text": ""})
 
 
 def is_genuine(keyed: KeyedHash, ask: Ask) -> bool:

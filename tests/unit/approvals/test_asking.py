@@ -87,6 +87,16 @@ def test_the_longest_ask_can_be_read_again():
     assert is_genuine(KEYED, decode_ask(encode_record(ask)))
 
 
+@pytest.mark.parametrize("text", ["\0" * MAX_SHOWN, '"' + "\U0001f600" * (MAX_SHOWN - 2) + '"'])
+def test_a_text_that_has_no_room_is_not_shown_and_is_asked_for_all_the_same(text):
+    """A character may take six bytes; what is longer than an ask may be would be read by nobody."""
+    body = text.encode()
+    ask = asked(body=body, path="/" + "p" * (MAX_TARGET - 1), query="q" * MAX_TARGET)
+    assert decode_ask(encode_record(ask)) == ask
+    assert is_genuine(KEYED, ask)
+    assert shown(ask) == f"{len(body)} bytes that cannot be shown"
+
+
 @pytest.mark.parametrize("changes", [{"path": "/" + "p" * MAX_TARGET}, {"query": "q" * (MAX_TARGET + 1)}])
 def test_a_target_that_cannot_be_shown_cannot_be_approved(changes):
     """It would have to be cut off."""
