@@ -96,7 +96,8 @@ class ApprovalDesk:
             self._log({"event": "approval_forged", "alert": "critical", "approval": ask.id, "action": ask.action})
             return False
         now = self._clock()
-        ask = ask.model_copy(update={"asked": min(ask.asked, now), "until": min(ask.until, now + PENDING_S)})
+        # Now, whatever it says itself: dated back, it would be taken for what was granted and used up before.
+        ask = ask.model_copy(update={"asked": now, "until": min(ask.until, now + PENDING_S)})
         open_now = Counter(key for other in known.values() if other.id != ask.id for key in _crowds(other))
         if any(open_now[key] >= MAX_OPEN for key in _crowds(ask)):
             self.tired += 1

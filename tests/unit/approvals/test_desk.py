@@ -181,3 +181,14 @@ def test_an_ask_waits_no_longer_than_any(it):
     it.desk.take(ask)
     (taken,) = it.shelf.asks(NOW)
     assert (taken.asked, taken.until) == (NOW, NOW + PENDING_S)
+
+
+def test_an_ask_that_is_dated_back_brings_no_earlier_grant_to_life(it):
+    """What one group granted once is used up, and is not granted again by the other one alone."""
+    ask = asked(challenged(SOC, DPO), asked=0.0)
+    it.desk.take(ask)
+    it.approve(ask.id, ANN)
+    assert set(it.approve(ask.id, BOB, frozenset({"dpo"})).rules) == {"exports-wait", "big-ones-too"}
+    it.now += 1
+    assert it.desk.take(ask)
+    assert it.approve(ask.id, BOB, frozenset({"dpo"})).rules == ("big-ones-too",)
