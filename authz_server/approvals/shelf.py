@@ -20,8 +20,11 @@ MAX_ASKS: Final = 4096
 """Open at once: far more than people can look at; beyond it nothing further is asked for, which denies."""
 STREAM_ENTRIES: Final = 4096
 """Asks that wait to be collected."""
-_LAST_IDS: Final = 1 << 60
-"""Milliseconds of an entry behind which a stream takes no more before long: no clock has them."""
+_BEGIN_ANEW: Final = b"""
+if #redis.call("XRANGE", KEYS[1], "-", "+", "COUNT", 1) == 0 then redis.call("DEL", KEYS[1]) end
+return 1
+"""
+"""A stream takes no entry behind the last ID that there is, also when that entry is gone: an empty one begins anew."""
 
 
 class Shelf(Protocol):
@@ -132,8 +135,6 @@ class SharedShelf:
         found = []
         for identity, fields in self._asked():
             self._store.command(ASKED, b"XDEL", ASKED, identity)
-            if int(identity.partition(b"-")[0]) >= _LAST_IDS:
-                self._store.command(ASKED, b"DEL", ASKED)
             ask = self._read_ask(fields[1]) if len(fields) == 2 else None  # noqa: PLR2004 - one field and its value
             if ask is not None:
                 found.append(ask)
@@ -148,6 +149,8 @@ class SharedShelf:
                 raise
             self._store.command(ASKED, b"DEL", ASKED)
             return ()
+        if not found:
+            self._store.command(ASKED, b"EVAL", _BEGIN_ANEW, b"1", ASKED)
         return found
 
     def asks(self, now: float) -> Sequence[Ask]:

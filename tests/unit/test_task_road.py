@@ -183,10 +183,12 @@ def test_what_stands_where_replicas_ask_keeps_no_task_from_ending_and_nobody_fro
         client.set(ASKED_AT, b"x")
     control.poll()
     assert control.tasks.desk.find(AGENT, issued.task.id).ended_reason == "contained"
-    with server.client() as client:
-        client.xadd(ASKED_AT, {"a": "b"}, id=f"{2**64 - 1}-{2**64 - 1}")
-    control.poll()
-    assert data.tasks.approver._shelf.ask(waiting())
+    for trimmed in ((), ("MAXLEN", 0)):
+        with server.client() as client:
+            client.execute_command("XADD", ASKED_AT, *trimmed, f"{2**64 - 1}-{2**64 - 1}", "a", "b")
+        for _ in range(2):
+            control.poll()
+        assert data.tasks.approver._shelf.ask(waiting())
     control.poll()
     assert [ask.id for ask in control.tasks._shelf.asks(0)] == [waiting().id]
 
