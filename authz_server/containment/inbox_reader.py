@@ -28,6 +28,13 @@ MAX_ID_AHEAD_MS: Final = 3_600_000
 the future wants to keep the others out, and the inbox begins anew."""
 
 _ALARMING: Final = frozenset({NEVER, RATE, AUTHOR, FULL})
+_BEGIN_ANEW: Final = b"""
+if #redis.call("XRANGE", KEYS[1], "-", "+", "COUNT", 1) > 0 then return 0 end
+redis.call("DEL", KEYS[1])
+redis.call("XGROUP", "CREATE", KEYS[1], ARGV[1], "0", "MKSTREAM")
+return 1
+"""
+"""Begins an empty inbox anew, at once and with its group: an entry from the future may be gone that still keeps the others out."""
 
 
 class InboxReader:
@@ -96,7 +103,8 @@ class InboxReader:
                     return
 
     def _read(self) -> list[Any]:
-        if self._monotonic() >= self._claim_at:
+        due = self._monotonic() >= self._claim_at
+        if due:
             self._claim_at = self._monotonic() + CLAIM_EVERY_S
             claim = (
                 b"XAUTOCLAIM",
@@ -115,6 +123,8 @@ class InboxReader:
         match self._ask(*command):
             case [[_, [*entries]]]:
                 return entries
+        if due:
+            self._store.command(INBOX, b"EVAL", _BEGIN_ANEW, b"1", INBOX, GROUP)
         return []
 
     def _ask(self, *parts: bytes) -> Any:

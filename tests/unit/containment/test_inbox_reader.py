@@ -113,17 +113,21 @@ def test_store_fails_in_between(
         assert client.xlen(FEED) == 1
 
 
-@pytest.mark.parametrize("wreck", ["flushed", "type", "last id"])
+@pytest.mark.parametrize("wreck", ["flushed", "type", "last id", "last id, trimmed"])
 def test_wrecked_inbox(wreck: str, fleet: tuple[Replica, Replica], server: Server, clock: Clock) -> None:
     """The inbox begins anew when it is gone, is of another type, or takes no more entries."""
     control, data = fleet
     with server.client() as client:
         if wreck == "last id":
             client.xadd(INBOX, {"x": "y"}, id="18446744073709551615-18446744073709551615")
+        elif wreck == "last id, trimmed":
+            client.execute_command("XADD", INBOX, "MAXLEN", 0, "18446744073709551615-18446744073709551615", "x", "y")
         else:
             client.flushall()
         if wreck == "type":
             client.set(INBOX, "x")
+    control.reader.poll()
+    clock.advance(CLAIM_EVERY_S)
     control.reader.poll()
     data.inbox.post(Containment(ALICE, NOW + 60, "burst"))
     control.reader.poll()
