@@ -63,7 +63,7 @@ class WatchedKeys:
         self._stamps = [_stamp(each.jwks) for each in domains]
         self._told = list(self._stamps)
         """The files of which it was told last that they are no key sets."""
-        self._keys = {each.domain: _keys(each.jwks, number) for number, each in enumerate(domains)}
+        self._keys = {each.domain: _keys(each, number) for number, each in enumerate(domains)}
         self._verifier = WitVerifier(self._keys, keyed)
         self._looked = time.monotonic()
 
@@ -85,15 +85,13 @@ class WatchedKeys:
         """Read the keys of one domain; one that cannot be read is tried again, and keeps no other from being read."""
         domain = self._domains[number]
         try:
-            keys = _keys(domain.jwks, number, revocable=True)
+            keys = _keys(domain, number)
         except ConfigError as error:
             if stamp != self._told[number]:
                 self._told[number] = stamp
                 for fault in error.faults:
                     LOG.error("%s; the keys that were good last stay in use", fault)  # noqa: TRY400 - the text says it all
             return
-        if not keys:
-            LOG.warning("%s has revoked its keys for workload identity tokens", domain.domain)
         self._keys = {**self._keys, domain.domain: keys}
         self._stamps[number] = stamp
 
@@ -106,25 +104,25 @@ def _stamp(path: Path) -> _Stamp:
     return (found.st_mtime_ns, found.st_ino, found.st_size)
 
 
-def _keys(path: Path, number: int, *, revocable: bool = False) -> dict[str, VerifyingKey]:
+def _keys(domain: WorkloadTokens, number: int) -> dict[str, VerifyingKey]:
     """The keys of one domain: those for workload tokens, or those of a set that knows no such uses.
 
-    Args:
-        path: of the set.
-        number: of the domain.
-        revocable: whether an empty set is meant, which revokes all keys (SPIFFE Trust Domain and Bundle).
+    An empty set revokes all keys (SPIFFE Trust Domain and Bundle), also at the start: a domain that has revoked its keys
+    must not keep replicas from starting that decide for all the others.
 
     Raises:
-        ConfigError: it cannot be read, or holds no key.
+        ConfigError: it cannot be read, or holds no key among others.
     """
-    setting = f"{_SETTING}[{number}].jwks"
+    path, setting = domain.jwks, f"{_SETTING}[{number}].jwks"
     data = assembly.read_file(path, setting)
     try:
         keys = read_jwks(data, "wit-svid") or read_jwks(data)
     except ValueError as error:
         raise ConfigError([Fault(str(path), 0, setting, str(error))]) from None
-    if not keys and not (revocable and _is_empty(data)):
+    if not keys and not _is_empty(data):
         raise ConfigError([Fault(str(path), 0, setting, "holds no key for workload identity tokens")])
+    if not keys:
+        LOG.warning("%s has revoked its keys for workload identity tokens", domain.domain)
     return keys
 
 

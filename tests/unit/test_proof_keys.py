@@ -104,7 +104,6 @@ def test_a_bundle_of_spiffe_or_a_plain_key_set(keys, use):
     ("content", "message"),
     [
         (jwks(AUTHORITY, use="jwt-svid"), "holds no key for workload identity tokens"),
-        ('{"keys": []}', "holds no key for workload identity tokens"),
         ("[]", "a key set is an object"),
         ("{", "no JSON"),
         (None, "No such file"),
@@ -119,6 +118,16 @@ def test_a_faulty_key_set_ends_the_start(keys, content, message):
     assert message in str(fault)
     assert str(keys) in str(fault)
     assert "trust.workload_tokens[0].jwks" in str(fault)
+
+
+def test_a_domain_that_has_revoked_its_keys_keeps_no_replica_from_starting(keys, tmp_path, caplog):
+    """It is a partner's act, and the replica decides for all the others."""
+    other = tmp_path / "partner.json"
+    other.write_text('{"keys": []}')
+    both = [*tokens(keys), {"domain": "partner.example", "jwks": str(other)}]
+    checker = build_proofs(config_of({"workload_tokens": both}), KEYED)
+    assert shown(checker, workload_headers()) == "wpt"
+    assert "partner.example has revoked its keys" in caplog.text
 
 
 def test_keys_are_read_again_when_they_change(keys, monkeypatch, caplog):
