@@ -23,6 +23,8 @@ PURPOSE: Final = b"task"
 PAGE: Final = 512
 """Fields of the hash asked for at once when tasks are listed, and commands of one round trip."""
 _DIGEST: Final = 16
+_DIGITS: Final = 15
+"""Of a time in milliseconds. Of a few thousand Python reads no number, and of some hundred it makes no float."""
 _SEEN_MS: Final = 86_400_000
 """The time of the last step is kept for a day, the longest that a task lives."""
 _EXCHANGE: Final = b"""
@@ -141,7 +143,7 @@ class SharedTaskBook:
         """See `TaskBook`."""
         keys = [self._seen_key(task_id) for task_id in task_ids]
         found = self._ask([Command(key, (b"GET", key)) for key in keys])
-        return [int(value) / 1000 if isinstance(value, bytes) and value.isdigit() else 0.0 for value in found]
+        return [int(value) / 1000 if _is_time(value) else 0.0 for value in found]
 
     def _ask(self, commands: Sequence[Command]) -> list[Any]:
         """Carry out many commands, a page in each round trip: whoever asks follows beside it who is contained.
@@ -182,3 +184,8 @@ class SharedTaskBook:
             return decode_task(self._opener.open(PURPOSE, value))
         except (DecodeError, SealError):
             return None
+
+
+def _is_time(value: Any) -> bool:
+    """Whether a reply is a time that `saw` could have written; any data replica may write there."""
+    return isinstance(value, bytes) and value.isdigit() and len(value) <= _DIGITS

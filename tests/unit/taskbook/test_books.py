@@ -178,6 +178,10 @@ def test_what_was_written_where_a_step_is_told_of_hides_no_other_task(server):
                 client.delete(key)
                 client.xadd(key, {"a": "b"})
     assert list(book.seen([TASK.id, "e" * 32])) == [0.0, NOW + 7]
+    for number in (b"9" * 400, b"9" * 5000, b"-1", b"x"):  # the first two no float can hold, and no int is read from
+        with server.client() as client:
+            client.set(book._key(TASK.id, b"s:seen"), number)
+        assert list(book.seen([TASK.id, "e" * 32])) == [0.0, NOW + 7]
     book.saw([TASK.id], NOW + 9)
     assert list(book.seen([TASK.id])) == [NOW + 9]
 
