@@ -23,8 +23,7 @@ def describe(name: str, challenged: Challenged, bound: Bound, now: float) -> Ask
         bound: what the approval is for.
         now: Unix time in seconds.
     """
-    demands, task, digests = challenged.demands, challenged.task, dict(bound.rules)
-    reasons = {rule.name: rule.entry.reason for rule in challenged.snapshot.rules.rules}
+    task = challenged.task
     ask = Ask(
         id=name,
         principal=bound.principal,
@@ -42,17 +41,12 @@ def describe(name: str, challenged: Challenged, bound: Bound, now: float) -> Ask
         size=len(bound.text),
         text=_plain(bound.text),
         rules=tuple(
-            AskedRule(
-                name=demand.rule,
-                reason=reasons.get(demand.rule, ""),
-                groups=demand.approvers,
-                digest=digests.get(demand.rule, ""),
-            )
-            for demand in demands
+            AskedRule(name=name, reason=reason, groups=groups, digest=digest)
+            for name, digest, reason, groups in bound.rules
         ),
         binds=ARGUMENTS if bound.body else "action",
-        uses=min(demand.uses for demand in demands),
-        expires_s=min(demand.expires_s for demand in demands),
+        uses=bound.uses,
+        expires_s=bound.expires_s,
         asked=now,
         until=now + PENDING_S,
     )
@@ -76,7 +70,9 @@ def is_genuine(keyed: KeyedHash, ask: Ask) -> bool:
         ask.path,
         ask.query,
         ask.body,
-        tuple((rule.name, rule.digest) for rule in ask.rules if rule.digest),
+        tuple(sorted((rule.name, rule.digest, rule.reason, rule.groups) for rule in ask.rules)),
+        ask.uses,
+        ask.expires_s,
     )
     if approval_id(keyed, bound) != ask.id or (ask.binds == ARGUMENTS) != bool(ask.body):
         return False

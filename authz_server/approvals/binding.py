@@ -15,7 +15,7 @@ from authz_server.verdict import Demand, Verdict
 ARGUMENTS: Final = "arguments"
 MAX_TARGET: Final = 2048
 """Characters of a path, and of a query, that an approval can be for: an approver is shown all of it."""
-_LABEL: Final = "authz-server/approval 1"
+_LABEL: Final = "authz-server/approval 2"
 """First part under the keyed hash. Nothing else that is hashed begins so."""
 
 _OF_ONE_TRY: Final = frozenset({"progressToken", "traceparent", "tracestate", "baggage"})
@@ -76,8 +76,10 @@ class Bound(NamedTuple):
     query: str
     body: str
     """What stands for the body, see `digest_of`; `""` where it is not bound."""
-    rules: tuple[tuple[str, str], ...]
-    """Names and digests."""
+    rules: tuple[tuple[str, str, str, tuple[str, ...]], ...]
+    """Names, digests, reasons and groups, in the order of the names."""
+    uses: int
+    expires_s: int
     text: bytes = b""
     """What `body` is the digest of."""
 
@@ -86,6 +88,17 @@ def rule_digests(challenged: Challenged) -> Mapping[str, str]:
     """What the challenging rules say, by their names: an approval under another wording is none."""
     wanted = {demand.rule for demand in challenged.demands}
     return {rule.name: digest_of_rule(rule.entry) for rule in challenged.snapshot.rules.rules if rule.name in wanted}
+
+
+def _rules_of(challenged: Challenged) -> tuple[tuple[str, str, str, tuple[str, ...]], ...]:
+    digests = rule_digests(challenged)
+    reasons = {rule.name: rule.entry.reason for rule in challenged.snapshot.rules.rules if rule.name in digests}
+    return tuple(
+        sorted(
+            (each.rule, digests.get(each.rule, ""), reasons.get(each.rule, ""), each.approvers)
+            for each in challenged.demands
+        )
+    )
 
 
 def bound_of(challenged: Challenged) -> Bound | None:
@@ -118,15 +131,17 @@ def bound_of(challenged: Challenged) -> Bound | None:
         request.path,
         request.query,
         body,
-        tuple(sorted(rule_digests(challenged).items())),
+        _rules_of(challenged),
+        min((demand.uses for demand in challenged.demands), default=0),
+        min((demand.expires_s for demand in challenged.demands), default=0),
         text,
     )
 
 
 def approval_id(keyed: KeyedHash, bound: Bound) -> str:
     """Name an approval: 32 hexadecimal digits, the same for the same step and for no other."""
-    rules = json.dumps(dict(bound.rules), sort_keys=True)
-    return keyed.hex((_LABEL, *bound.lineage, *bound[1:-2], rules))
+    asked = json.dumps((bound.rules, bound.uses, bound.expires_s))
+    return keyed.hex((_LABEL, *bound.lineage, *bound[1:-4], asked))
 
 
 def digest_of(text: bytes, *, is_call: bool) -> str:

@@ -5,7 +5,7 @@ import pytest
 from authz_server.approvals.asking import describe
 from authz_server.approvals.binding import approval_id, bound_of
 from authz_server.approvals.desk import MAX_OPEN, ApprovalError
-from authz_server.approvals.record import PENDING_S
+from authz_server.approvals.record import PENDING_S, AskedRule
 from authz_server.approvals.shelf import MemoryShelf
 from authz_server.model import Task
 from tests.steps import KEYED
@@ -153,6 +153,9 @@ def test_a_lineage_does_not_tire_its_approvers(it):
         {"binds": "action"},
         {"body": "", "text": "", "size": 0},
         {"rules": ()},
+        {"rules": (AskedRule(name="exports-wait", reason="", groups=("group:dev",), digest=""),)},
+        {"uses": 100},
+        {"expires_s": 86_400},
     ],
 )
 def test_an_ask_that_is_not_what_it_says_is_not_taken(it, changes):
@@ -162,6 +165,17 @@ def test_an_ask_that_is_not_what_it_says_is_not_taken(it, changes):
     told = {name: it.log[-1][name] for name in ("event", "alert")}
     assert told == {"event": "approval_forged", "alert": "critical"}
     assert it.shelf.asks(NOW) == []
+    assert it.desk.take(genuine)
+
+
+@pytest.mark.parametrize("changes", [{"groups": ("group:dev",)}, {"reason": "routine"}, {"digest": ""}])
+def test_who_may_agree_and_why_is_part_of_what_an_ask_is_named_by(it, changes):
+    """Else a replica that is not itself any more could have others agree than the policy says."""
+    genuine = asked(challenged(SOC, DPO))
+    first, *others = genuine.rules
+    assert not it.desk.take(genuine.model_copy(update={"rules": (first.model_copy(update=changes), *others)}))
+    more = first.model_copy(update=changes)
+    assert not it.desk.take(genuine.model_copy(update={"rules": (*genuine.rules, more)}))
     assert it.desk.take(genuine)
 
 
