@@ -126,8 +126,7 @@ class Feed:
                 self._tail.torn = True
             if self._snapshot is not None and error.code != TOO_LONG:
                 # Another server may answer from now on, to which the cursor of this one says nothing: it would leave records out.
-                self._snapshot = None
-                self._tail.torn = True
+                self._snapshot, self._due_at = None, self._monotonic()
 
     def _read_news(self) -> None:
         for _ in range(ROUNDS):
@@ -168,9 +167,9 @@ class Feed:
         now = self._monotonic()
         if self._snapshot is not None or (now < self._due_at and not (self._tail.torn and now >= self._next_at)):
             return
-        torn = self._tail.torn
-        self._tail.restart()
-        self.resyncs += torn
+        if self._tail.torn:  # a sound one goes on beside the reading, and skips nothing
+            self._tail.restart()
+            self.resyncs += 1
         self._next_at, self._due_at = now + RESYNC_S, now + EVERY_S
         self._snapshot = self._open_snapshot()
 

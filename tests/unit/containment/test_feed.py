@@ -69,6 +69,22 @@ def test_failover_in_the_middle_of_the_first_reading(replica: Make, lossy: Lossy
     assert all(late.holds(entity) for entity in known)
 
 
+def test_reading_that_is_interrupted_keeps_no_news_back(replica: Make, lossy: Lossy, clock: Clock) -> None:
+    """All records are read now and then beside the feed, whose entries are taken as they come."""
+    one, late = replica(), replica(signs=False)
+    late.feed.poll()
+    assert late.feed.ready
+    clock.advance(EVERY_S)
+    one.publisher.publish(record())
+    lossy.loses = lambda parts: parts[0] == b"HSCAN"
+    late.feed.poll()
+    assert late.feed.failed
+    assert late.holds(ALICE)
+    lossy.loses = lambda parts: False
+    late.feed.poll()
+    assert late.feed._snapshot is None
+
+
 def test_next_poll_has_it(pair: tuple[Replica, Replica]) -> None:
     """What one publishes the other has with its next poll: containment and release."""
     one, two = pair
