@@ -2,7 +2,8 @@
 
 import shutil
 import tempfile
-from contextlib import contextmanager
+import threading
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import grpc
@@ -65,6 +66,24 @@ def channel(address, credentials=None, **options):
 
 def check(opened):
     return opened.unary_unary(CHECK_METHOD)
+
+
+@contextmanager
+def silent_calls(address, method, *, connections, calls):
+    """Calls that have begun on several connections and bring no message while the block lasts."""
+    done = threading.Event()
+
+    def nothing():
+        done.wait(20)
+        yield from ()
+
+    with ExitStack() as stack:
+        stack.callback(done.set)
+        for number in range(connections):
+            busy = stack.enter_context(grpc.insecure_channel(address, [("number", number)]))
+            for _ in range(calls):
+                stack.callback(busy.stream_unary(method).future(nothing()).cancel)
+        yield
 
 
 def health_of(opened, service="", metadata=()):

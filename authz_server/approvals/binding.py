@@ -1,7 +1,6 @@
 """What one approval is for: this caller's very step under these rules, and nothing that differs in any of it. Pure."""
 
 import json
-from collections.abc import Mapping
 from hashlib import sha256
 from typing import Final, NamedTuple
 
@@ -84,21 +83,12 @@ class Bound(NamedTuple):
     """What `body` is the digest of."""
 
 
-def rule_digests(challenged: Challenged) -> Mapping[str, str]:
-    """What the challenging rules say, by their names: an approval under another wording is none."""
-    wanted = {demand.rule for demand in challenged.demands}
-    return {rule.name: digest_of_rule(rule.entry) for rule in challenged.snapshot.rules.rules if rule.name in wanted}
-
-
 def _rules_of(challenged: Challenged) -> tuple[tuple[str, str, str, tuple[str, ...]], ...]:
-    digests = rule_digests(challenged)
-    reasons = {rule.name: rule.entry.reason for rule in challenged.snapshot.rules.rules if rule.name in digests}
-    return tuple(
-        sorted(
-            (each.rule, digests.get(each.rule, ""), reasons.get(each.rule, ""), each.approvers)
-            for each in challenged.demands
-        )
-    )
+    """What the challenging rules say: an approval under another wording is none."""
+    wanted = {demand.rule for demand in challenged.demands}
+    entries = {rule.name: rule.entry for rule in challenged.snapshot.rules.rules if rule.name in wanted}
+    said = {name: (digest_of_rule(entry), entry.reason) for name, entry in entries.items()}
+    return tuple(sorted((each.rule, *said.get(each.rule, ("", "")), each.approvers) for each in challenged.demands))
 
 
 def bound_of(challenged: Challenged) -> Bound | None:

@@ -3,7 +3,6 @@
 import queue
 import threading
 import time
-from contextlib import ExitStack
 
 import grpc
 import pytest
@@ -18,7 +17,7 @@ from authz_server.identity.svid import SvidVerifier, parse_bundle
 from authz_server.listeners.doors import Door, ServerTls, token_digest
 from authz_server.model import Caller, CallerKind
 from tests.envoy_site import await_value
-from tests.listening import NOT_SERVING, SERVING, channel, health_of, running, short_directory
+from tests.listening import NOT_SERVING, SERVING, channel, health_of, running, short_directory, silent_calls
 from tests.log_messages import METHOD, entry, message, report
 from tests.outcome_place import PROXY, Place
 
@@ -240,19 +239,7 @@ def test_a_stop_does_not_wait_for_streams(directory, place):
 @pytest.mark.parametrize("method", ["Check", "Watch"])
 def test_health_that_nobody_asks_for_in_the_end_keeps_no_proxy_out(listener, place, method):
     """Whoever begins calls for it and sends nothing: the oldest of them go, and streams have their threads."""
-    done = threading.Event()
-
-    def nothing():
-        done.wait(20)
-        yield from ()
-
-    with ExitStack() as stack:
-        stack.callback(done.set)
-        for number in range(5):
-            busy = stack.enter_context(grpc.insecure_channel(listener.address, [("number", number)]))
-            for _ in range(70):
-                begun = busy.stream_unary(f"/grpc.health.v1.Health/{method}").future(nothing())
-                stack.callback(begun.cancel)
+    with silent_calls(listener.address, f"/grpc.health.v1.Health/{method}", connections=5, calls=70):
         time.sleep(0.3)
         with channel(listener.address) as opened:
             report(opened, DENIED)

@@ -5,6 +5,8 @@ import os
 
 import pytest
 
+from authz_server.approvals import binding, record
+from authz_server.cli import approvals
 from tests.desks import SOC, Desks
 from tests.listening import short_directory
 from tests.unit.approvals import world as asking
@@ -76,3 +78,8 @@ def test_an_approver_sees_what_cannot_act_on_the_terminal(local, asked):
     _, out, _ = local("approvals")
     assert "\u202e" not in out
     assert "\\u202e[red]END" in "".join(out.split())
+
+
+def test_nothing_that_the_server_shows_is_cut_off():
+    """What is behind the cut would be granted unseen."""
+    assert max(record.MAX_SHOWN, binding.MAX_TARGET) <= approvals.MAX_SHOWN

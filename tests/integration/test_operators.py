@@ -2,7 +2,6 @@
 
 import threading
 import time
-from contextlib import ExitStack
 
 import grpc
 import pytest
@@ -18,7 +17,7 @@ from authz_server.identity.svid import SvidVerifier, parse_bundle
 from authz_server.listeners.doors import Door, ServerTls, token_digest
 from authz_server.model import Caller, CallerKind, Entity
 from tests.envoy_site import await_value
-from tests.listening import SERVING, channel, health_of, running, short_directory
+from tests.listening import SERVING, channel, health_of, running, short_directory, silent_calls
 from tests.operating import A13, ALICE, ALL, BOB, JUNIOR, Office
 
 pytestmark = pytest.mark.server
@@ -242,19 +241,7 @@ def test_more_calls_than_there_is_room_for_are_refused(directory, monkeypatch):
 )
 def test_calls_without_a_message_keep_no_operator_out(listener, method):
     """Any workload may call here, and begin as many as it likes: the oldest of them go."""
-    done = threading.Event()
-
-    def nothing():
-        done.wait(20)
-        yield from ()
-
-    with ExitStack() as stack:
-        stack.callback(done.set)
-        for number in range(4):
-            busy = stack.enter_context(grpc.insecure_channel(listener.address, [("number", number)]))
-            for _ in range(MAX_STREAMS):
-                begun = busy.stream_unary(f"/{method}").future(nothing())
-                stack.callback(begun.cancel)
+    with silent_calls(listener.address, f"/{method}", connections=4, calls=MAX_STREAMS):
         await_value(lambda: listener._arrivals.evicted > 0 or method.endswith("Watch"))
         with open_channel(Target(listener.address)) as opened:
             for _ in range(3):
